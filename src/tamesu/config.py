@@ -1,7 +1,7 @@
 """The study as declared: every setting and every default, once.
 
-`StudyConfig` is what study.yaml says. `read_config` (below) turns a mapping into one and reports all mistakes
-together; `tamesu.document` adds the line numbers.
+`StudyConfig` is what study.yaml says. `tamesu.document` turns a file or a mapping into one and reports all mistakes
+together; `tamesu.mistakes` puts the limits stated here into sentences.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Range = float | tuple[float, float]  # one number x means -x..x (rotation, shift
 class Section(BaseModel):
     """A part of the study: frozen, and an unknown key is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SqlSource(Section):

@@ -15,6 +15,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from tamesu.texts import say
+
 
 class TamesuError(Exception):
     """Any error that tamesu explains; `exit_code` is what the command line returns for it."""
@@ -60,8 +62,9 @@ def suggest(name: object, known: Iterable[object]) -> str:
     options = sorted({str(option) for option in known})
     close = difflib.get_close_matches(str(name), options, n=1, cutoff=0.6)
     if close:
-        return f" Did you mean {close[0]!r}?"
+        return say(" Did you mean {name!r}?", name=close[0])
     if not options:
         return ""
-    shown = ", ".join(options[:12]) + (f", … ({len(options)} in all)" if len(options) > 12 else "")
-    return f" Known: {shown}."
+    if len(options) > 12:
+        return say(" Known: {names}, … ({n} in all).", names=", ".join(options[:12]), n=len(options))
+    return say(" Known: {names}.", names=", ".join(options))

@@ -12,17 +12,19 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field as Setting, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as Setting, PositiveInt
 
 from tamesu.errors import DataError
 
+# A class name in the settings: a bare 6 or true in YAML is that text.
+Name = Annotated[str, BeforeValidator(lambda value: as_text(value) if isinstance(value, (bool, int, float)) else value)]
 MISSING_TEXT = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 
 class FieldBase(BaseModel):
     """What every kind of field has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     is_input: ClassVar[bool] = False
     can_be_target: ClassVar[bool] = False
 
@@ -53,9 +55,9 @@ class LabelField(FieldBase):
     kind: Literal["label"] = "label"
     is_input: ClassVar[bool] = True
     can_be_target: ClassVar[bool] = True
-    missing_values: tuple[str, ...] = ()  # texts that mean "missing" beside the empty cell
+    missing_values: tuple[Name, ...] = ()  # texts that mean "missing" beside the empty cell
     rare: PositiveInt = 1  # as an input: classes seen fewer times than this in the training rows are joined as "other"
-    mirror: Literal["same", "never"] | dict[str, str] | None = None  # what a mirrored picture does to the class
+    mirror: Literal["same", "never"] | dict[Name, Name] | None = None  # what a mirrored picture does to the class
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object."""
@@ -74,7 +76,7 @@ class LabelsField(FieldBase):
     kind: Literal["labels"] = "labels"
     can_be_target: ClassVar[bool] = True
     separator: str = " "
-    mirror: Literal["same", "never"] | dict[str, str] | None = None
+    mirror: Literal["same", "never"] | dict[Name, Name] | None = None
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """A tuple of class names a row.  (n,) object."""

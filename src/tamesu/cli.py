@@ -1,0 +1,228 @@
+"""The command line: parse, call one public function, print. Progress goes to standard error, results to standard output."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tamesu.errors import TamesuError
+from tamesu.texts import say, use_language
+
+if TYPE_CHECKING:
+    from tamesu.results import StudyResult
+    from tamesu.study import Study
+
+app = typer.Typer(
+    name="tamesu",
+    help="Tell the model what you already know about your data, and find out whether it helped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+DEBUG = {"on": False}
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study.yaml.")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Folder for results; by default `runs` beside the study.")]
+StoreUrl = Annotated[str | None, typer.Option("--store", help="Folder or fsspec URL for finished trainings, to share them.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; 0: train in this one.")]
+Budget = Annotated[str | None, typer.Option("--budget", help="Start no training after this long: 90s, 20m, 2h.")]
+MaxTrainings = Annotated[int | None, typer.Option("--max-trainings", min=1, help="New trainings at most.")]
+
+
+@app.callback()
+def _settings(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    lang: Annotated[str, typer.Option("--lang", help="en, ja, or auto: the locale's.")] = "auto",
+) -> None:
+    DEBUG["on"] = debug
+    use_language(lang)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="A folder of pictures, or a csv or parquet file.")],
+    target: Annotated[str | None, typer.Option("--target", help="The column to predict.")] = None,
+) -> None:
+    """Look at a folder or a table and write a commented study.yaml that runs."""
+    from tamesu.starter import init_study
+
+    written = init_study(path, target=target)
+    typer.echo(say("{path} written. Read it, then: tamesu try {path}", path=written))
+
+
+@app.command()
+def check(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
+    """Find every mistake in the study, its rows and its files; train nothing."""
+    plan = _load(study, runs, store).check()
+    for warning in plan.warnings:
+        typer.echo(say("note: {warning}", warning=warning), err=True)
+    typer.echo(
+        say(
+            "{study}: {rows} rows, {folds} folds × up to {repeats} repeats, {arms} arms; nothing is wrong.",
+            study=study,
+            rows=len(plan.rows),
+            folds=plan.n_splits,
+            repeats=plan.n_repeats,
+            arms=len(plan.arms),
+        )
+    )
+
+
+@app.command()
+def fit(
+    study: StudyFile,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of the cross-validation.")] = 1,
+    budget: Budget = None,
+    max_trainings: MaxTrainings = None,
+    workers: Workers = None,
+    runs: Runs = None,
+    store: StoreUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Train the study as it stands: fold scores, out-of-fold predictions, models."""
+    opened = _load(study, runs, store)
+    result = opened.fit(repeats=repeats, budget_s=_seconds(budget), max_trainings=max_trainings, n_workers=workers)
+    _finish(opened, result, as_json)
+
+
+@app.command("try")
+def try_(
+    study: StudyFile,
+    ideas: Annotated[list[str] | None, typer.Argument(metavar="[IDEA]...", help="Ideas to try; none: all.")] = None,
+    budget: Budget = None,
+    max_trainings: MaxTrainings = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Go on with an idea that helps until that is confirmed.")] = False,
+    workers: Workers = None,
+    runs: Runs = None,
+    store: StoreUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Train with and without each idea until its verdict stands."""
+    opened = _load(study, runs, store)
+    result = opened.try_ideas(
+        *(ideas or ()), confirm=confirm, budget_s=_seconds(budget), max_trainings=max_trainings, n_workers=workers
+    )
+    _finish(opened, result, as_json)
+
+
+@app.command()
+def keep(study: StudyFile, idea: str, runs: Runs = None, store: StoreUrl = None) -> None:
+    """Write an idea into the baseline of study.yaml, and its verdict into the journal."""
+    journal = _load(study, runs, store).keep(idea)
+    typer.echo(say("{idea} is part of {study} now; noted in {journal}.", idea=idea, study=study, journal=journal))
+
+
+@app.command()
+def predict(
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the submission.")] = None,
+    runs: Runs = None,
+    store: StoreUrl = None,
+) -> None:
+    """Predict the test rows with the mean of the fold models; write a submission."""
+    opened = _load(study, runs, store)
+    frame = opened.predict(out)
+    typer.echo(say("{path}: {rows} rows", path=out or opened.folder.path / "submission.csv", rows=len(frame)))
+
+
+@app.command()
+def report(
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the HTML file.")] = None,
+    runs: Runs = None,
+    store: StoreUrl = None,
+) -> None:
+    """Write the last run as one HTML file."""
+    typer.echo(_load(study, runs, store).report(out))
+
+
+@app.command()
+def lockbox(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
+    """Open the lockbox: the first baseline against the present one on rows set aside. Every opening is counted."""
+    typer.echo(_load(study, runs, store).open_lockbox().sentence())
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and what is missing."""
+    from tamesu.doctor import examine
+
+    _print(examine())
+
+
+@app.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Where to put the demo study.")] = Path("demo")) -> None:
+    """Run the main job on scikit-learn's digits: a study of handwritten digits with three ideas."""
+    from tamesu.demo import write_demo
+
+    study = write_demo(folder)
+    typer.echo(say("{study} written; trying its ideas. The same as: tamesu try {study}", study=study), err=True)
+    opened = _load(study, None, None)
+    _finish(opened, opened.try_ideas(), as_json=False)
+
+
+def _load(study: Path, runs: Path | None, store: str | None) -> Study:
+    from tamesu.study import Study
+
+    return Study.load(study, runs=runs, store=store)
+
+
+def _finish(study: Study, result: StudyResult, as_json: bool) -> None:
+    """Print what was found; exit 1 where an idea failed, 130 where the run was interrupted."""
+    from tamesu.report.summary import summarise
+    from tamesu.report.table import verdict_table
+
+    summary = summarise(result, study.check().rows)
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        _print(verdict_table(summary))
+        for warning in result.warnings:
+            typer.echo(say("note: {warning}", warning=warning), err=True)
+        typer.echo(say("report: {path}", path=study.folder.path / "report.html"))
+    if result.stopped:
+        typer.echo(say("Stopped before the end. Nothing is lost: run the same command again and it goes on."), err=True)
+    if result.stopped == "interrupted":
+        raise typer.Exit(130)
+    if any(idea.judgement is None and idea.note and not result.stopped for idea in result.ideas):
+        raise typer.Exit(1)
+
+
+def _print(what: Any) -> None:
+    from rich.console import Console
+
+    Console().print(what)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    if match is None:
+        raise typer.BadParameter(say("--budget must be a time such as 90s, 20m or 2h; got {text}.", text=repr(text)))
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is a sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except TamesuError as error:
+        if DEBUG["on"]:
+            traceback.print_exc()
+        print(_with_notes(error), file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print(say("Stopped. Nothing is lost: run the same command again and it goes on."), file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _with_notes(error: BaseException) -> str:
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])

@@ -1,0 +1,302 @@
+"""Trials in warm worker processes on this machine: one for each accelerator, or as many as the cores carry."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from tamesu.engines.base import Finished, NextTrial, OnTrialEpoch
+from tamesu.engines.machine import count_cores, find_devices, threads_per_trial, worker_environment
+from tamesu.engines.worker import SavedModel
+from tamesu.errors import StoreError
+from tamesu.texts import language, say
+
+if TYPE_CHECKING:
+    from tamesu.data import Dataset
+    from tamesu.store import Store
+    from tamesu.trial import Trial
+
+MAX_CRASHES = 2  # a training that ended its process this often is given up; once may be a neighbour's fault (memory)
+MAX_DEAD_STARTS = 3  # workers that end before they are ready: the installation is broken, another start helps nobody
+_POLL_S = 0.5  # a dead worker whose own children keep its pipe open is noticed within this time
+
+Events = queue.SimpleQueue["tuple[_Worker, tuple[Any, ...]]"]
+
+
+class LocalEngine:
+    """Runs trials in worker processes of this machine.
+
+    Args:
+        store: Workers write results there themselves; None: results are only handed back.
+        n_workers: At most this many at a time; None: one for each accelerator, else cores // threads.
+        devices: cpu, mps, cuda:0, cuda:1, …; None: all accelerators, else the CPU.
+        threads: For each trial; None: a fixed function of the machine. On the CPU, other numbers give other last bits.
+        on_epoch: Called with (trial, epoch, loss) in this process.
+        on_print: Called with each line a worker prints.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: Store | None = None,
+        *,
+        n_workers: int | None = None,
+        devices: Sequence[str] | None = None,
+        threads: int | None = None,
+        on_epoch: OnTrialEpoch | None = None,
+        on_print: Callable[[str], None] | None = None,
+    ):
+        n_cores = count_cores()
+        self.devices = tuple(devices) if devices else find_devices()
+        on_cpu = self.devices == ("cpu",)
+        self.threads = threads or (threads_per_trial(n_cores) if on_cpu else max(1, n_cores // len(self.devices)))
+        self.threads = min(self.threads, n_cores)
+        most = max(1, n_cores // self.threads)
+        self.n_workers = min(n_workers or most, most) if on_cpu else n_workers or len(self.devices)
+        self.dataset, self.store = dataset, store
+        self.on_epoch, self.on_print = on_epoch, on_print
+        self._workers: list[_Worker] = []
+        self._events: Events = queue.SimpleQueue()
+        self._crashes: collections.Counter[str] = collections.Counter()
+        self._dead_starts = 0
+        self._numbers = itertools.count()
+        self._closer = weakref.finalize(self, _kill_all, self._workers)
+
+    def run(self, next_trial: NextTrial) -> Iterator[Finished]:
+        """Trials as they finish; see `Engine.run`. Leaving the iteration, by an error or Ctrl-C, ends the trials under way.
+
+        Raises:
+            StoreError: A result cannot be kept; training on would lose every further one.
+            RuntimeError: Workers cannot be started.
+        """
+        again: collections.deque[Trial] = collections.deque()  # lost to a crash
+        try:
+            while True:
+                while (worker := self._free_worker()) is not None:
+                    trial = again.popleft() if again else next_trial()
+                    if trial is None:
+                        break
+                    (worker if worker.is_started else self._start(worker)).run(trial)
+                if not any(worker.trial for worker in self._workers):
+                    return
+                yield from self._finished(again)
+        finally:
+            for worker in [worker for worker in self._workers if worker.trial]:
+                self._end(worker)
+
+    def close(self) -> None:
+        """End all workers."""
+        self._closer()
+        self._closer = weakref.finalize(self, _kill_all, self._workers)
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _free_worker(self) -> _Worker | None:
+        """A worker without a trial: a warm one, or one still to be started; None when all are busy."""
+        for worker in self._workers:
+            if worker.trial is None:
+                return worker
+        if len(self._workers) >= self.n_workers:
+            return None
+        used = collections.Counter(worker.device for worker in self._workers)
+        return _Worker(min(self.devices, key=lambda device: used[device]), self.threads, next(self._numbers))
+
+    def _start(self, worker: _Worker) -> _Worker:
+        self._workers.append(worker)
+        shared = self.store is not None and self.store.is_shared
+        settings = {
+            "sys_path": list(sys.path),
+            "language": language(),
+            "device": worker.device.partition(":")[0],
+            "threads": worker.threads,
+            "store": self.store.where if shared and self.store else None,
+        }
+        worker.start(settings, self.dataset, self._events, self.on_print)
+        return worker
+
+    def _finished(self, again: collections.deque[Trial]) -> Iterator[Finished]:
+        """Wait for one event, and the trial that it finishes, if any."""
+        try:
+            worker, message = self._events.get(timeout=_POLL_S)
+        except queue.Empty:
+            dead = [worker for worker in self._workers if worker.process and worker.process.poll() is not None]
+            if not dead:
+                return
+            worker, message = dead[0], ("gone",)
+        if worker not in self._workers:  # a last word of one that was ended
+            return
+        trial = worker.trial
+        match message:
+            case ("epoch", key, epoch, loss) if trial and trial.key == key and self.on_epoch:
+                self.on_epoch(trial, epoch, loss)
+            case ("ready",):
+                self._dead_starts = 0
+                worker.is_ready = True
+            case ("result", result, model) if trial:
+                if self.store is not None and not self.store.is_shared:
+                    self.store.write(result, SavedModel(model) if model else None)  # type: ignore[arg-type]
+                worker.trial = None
+                yield Finished(trial, result)
+            case ("error", text, trace) if trial:
+                worker.trial = None
+                yield Finished(trial, None, text, trace)
+            case ("store", text, _):
+                raise StoreError(text)
+            case ("gone",):
+                yield from self._replace(worker, again)
+
+    def _replace(self, worker: _Worker, again: collections.deque[Trial]) -> Iterator[Finished]:
+        """A worker ended on its own: its trial is tried once more in a fresh process, then given up."""
+        trial, ending, words = worker.trial, worker.ending(), worker.last_words()
+        self._end(worker)
+        if trial is None:
+            return
+        if not worker.is_ready:
+            self._dead_starts += 1
+            if self._dead_starts >= MAX_DEAD_STARTS:
+                raise RuntimeError(
+                    say("worker processes must start; got {ending}. They said:\n{words}", ending=ending, words=words or "-")
+                )
+            again.append(trial)
+            return
+        self._crashes[trial.key] += 1
+        if self._crashes[trial.key] < MAX_CRASHES:
+            again.append(trial)
+            return
+        text = say(
+            "repeat {repeat}, fold {fold}: the training must end by itself; got {ending}, {n} times. Often memory ran out: "
+            "lower `train.batch_size` or `size`, or run fewer trainings at a time.",
+            repeat=trial.split.repeat,
+            fold=trial.split.fold,
+            ending=ending,
+            n=MAX_CRASHES,
+        )
+        yield Finished(trial, None, text, words)
+
+    def _end(self, worker: _Worker) -> None:
+        worker.kill()
+        with contextlib.suppress(ValueError):
+            self._workers.remove(worker)
+
+
+class _Worker:
+    """One process and the threads that talk with it."""
+
+    def __init__(self, device: str, threads: int, number: int):
+        self.device, self.threads, self.number = device, threads, number
+        self.trial: Trial | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_ready = False
+        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lines: collections.deque[str] = collections.deque(maxlen=60)
+        self._listeners: list[threading.Thread] = []
+
+    @property
+    def is_started(self) -> bool:
+        return self.process is not None
+
+    def start(self, settings: dict[str, Any], dataset: Dataset, events: Events, on_print: Callable[[str], None] | None) -> None:
+        own_group: dict[str, Any] = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"start_new_session": True}
+        )  # the terminal's Ctrl-C reaches the parent only, and what a learner started can be ended with it
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tamesu.engines.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=worker_environment(self.device, self.threads, os.environ),
+            **own_group,
+        )
+        process = self.process
+        assert process.stdin and process.stdout and process.stderr
+        self._spawn(_send_all, process.stdin, [settings, dataset], self._outbox)
+        self._listeners.append(self._spawn(self._hear, process.stderr, on_print))
+        self._listeners.append(self._spawn(self._receive, process.stdout, events))
+
+    def run(self, trial: Trial) -> None:
+        self.trial = trial
+        self._outbox.put(trial)
+
+    def kill(self) -> None:
+        """End the process and what it started, now; results are written atomically, so nothing breaks."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+        self.process.wait()
+        self._outbox.put(None)
+
+    def ending(self) -> str:
+        """How the process ended, in words."""
+        assert self.process is not None
+        deadline = time.monotonic() + 5
+        while (code := self.process.poll()) is None and time.monotonic() < deadline:  # its pipe closes a little earlier
+            time.sleep(0.01)
+        if code is None:
+            return say("a worker process that closed its pipe")
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return say("a worker process ended by signal {signal}", signal=signal.Signals(-code).name)
+        return say("a worker process ended with exit code {code}", code=code)
+
+    def last_words(self) -> str:
+        """The end of what the process printed."""
+        for listener in self._listeners:
+            listener.join(timeout=1)
+        return "\n".join(self._lines)
+
+    def _receive(self, pipe: IO[bytes], events: Events) -> None:
+        with pipe, contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                events.put((self, pickle.load(pipe)))
+        events.put((self, ("gone",)))
+
+    def _hear(self, pipe: IO[bytes], on_print: Callable[[str], None] | None) -> None:
+        with pipe, contextlib.suppress(OSError, ValueError):
+            for line in pipe:
+                text = line.decode("utf-8", "replace").rstrip()
+                self._lines.append(text)
+                if on_print is not None:
+                    on_print(text)
+
+    def _spawn(self, target: Callable[..., None], *args: Any) -> threading.Thread:
+        thread = threading.Thread(target=target, args=args, daemon=True, name=f"tamesu-worker-{self.number}")
+        thread.start()
+        return thread
+
+
+def _send_all(pipe: IO[bytes], first: list[Any], outbox: queue.SimpleQueue[Any]) -> None:
+    """Pickle straight into the pipe, so that a large dataset is never held a second time."""
+    with contextlib.suppress(OSError), pipe:  # the worker is gone: its other pipe tells
+        for message in first:
+            pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+        while True:
+            pipe.flush()
+            if (message := outbox.get()) is None:
+                return
+            pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _kill_all(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.kill()
+    workers.clear()

@@ -1,0 +1,241 @@
+"""A study made ready to run: rows read, arms expanded, folds drawn, the metric chosen, and every mistake already told.
+
+Nothing is trained here. What `check` finds, it finds while a `Plan` is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamesu import verdict
+from tamesu.config import StudyConfig
+from tamesu.data import Data, Dataset, read_data
+from tamesu.errors import ConfigError, DataError, TamesuError
+from tamesu.fields import Field, ImageField
+from tamesu.folds import Split, check_folds, make_splits, split_lockbox
+from tamesu.learners.base import make_learner
+from tamesu.metrics import Metric, check_metric, default_metric, get_metric, judged_metric, margin_floor
+from tamesu.recipe import Arm, make_arms
+from tamesu.targets import make_target
+from tamesu.texts import say
+from tamesu.trial import Trial, make_trial
+
+AUTO_SIZE_LIMIT = 96  # pixels; the built-in backbones are made for 8-96
+DRAFT_SPLITS, DRAFT_REPEATS = 3, 8  # VERDICT.md section 3: K = 3 with up to 8 repeats
+Progress = Callable[[str, int, int], None]  # what is being done, done, total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs to know, frozen."""
+
+    config: StudyConfig
+    data: Data
+    rows: Dataset  # the rows that are trained on and scored: all but the lockbox
+    lockbox: Dataset | None
+    arms: tuple[Arm, ...]  # the baseline first
+    metric: Metric
+    judged: Metric
+    splits: Mapping[tuple[int, int], Split]  # (repeat, fold), both from 0
+    y: NDArray[Any]  # (n,) class codes or numbers, or (n, k) 0/1
+    groups: NDArray[Any] | None
+    judge: verdict.Judge
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def baseline(self) -> Arm:
+        """The study as it stands, without any idea."""
+        return self.arms[0]
+
+    @property
+    def n_repeats(self) -> int:
+        """Repeats that may be run at most."""
+        return 1 + max(repeat for repeat, _ in self.splits)
+
+    @property
+    def n_splits(self) -> int:
+        """Folds in a repeat."""
+        return sum(repeat == 0 for repeat, _ in self.splits)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the target, in the order of its codes; none for a number."""
+        name, target = self.baseline.recipe.target
+        return self.rows.classes.get((name, target.kind), ())
+
+    def trial(self, arm: Arm, repeat: int, fold: int, seed_shift: int = 0) -> Trial:
+        """One training of `arm`; models of the baseline's first repeat are kept, since `predict` uses them."""
+        keep_model = arm is self.baseline and repeat == 0 and seed_shift == 0
+        return make_trial(self.rows, arm.recipe, self.splits[repeat, fold], seed_shift, keep_model=keep_model)
+
+    def ideas(self, names: tuple[str, ...] = ()) -> tuple[Arm, ...]:
+        """The arms of the ideas called `names` (an idea's name or one of its arms'); all ideas where none is named.
+
+        Raises:
+            ConfigError: A name that is no idea of the study.
+        """
+        from tamesu.errors import suggest
+
+        arms = self.arms[1:]
+        known = {arm.idea for arm in arms} | {arm.name for arm in arms}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ConfigError(
+                [say("ideas: {name} must be an idea of the study.{hint}", name=repr(n), hint=suggest(n, known)) for n in unknown]
+            )
+        return tuple(arm for arm in arms if not names or arm.idea in names or arm.name in names)
+
+
+def make_plan(
+    config: StudyConfig,
+    *,
+    base: Path,
+    cache: Path,
+    train: Any = None,
+    test: Any = None,
+    locate: Callable[[str], str] = str,
+    progress: Progress | None = None,
+) -> Plan:
+    """Read the data, expand the arms, draw the folds.
+
+    Args:
+        config: The study as declared.
+        base: Folder that relative paths of the study start from.
+        cache: Folder for decoded pictures.
+        train: Rows given from Python, in place of `data.train`.
+        test: The same for `data.test`.
+        locate: Turns a key such as `folds.group` into `study.yaml:14 folds.group`.
+        progress: Told how far the reading is.
+
+    Raises:
+        ConfigError: Settings that cannot be.
+        DataError: Rows or files that are not what the study says.
+    """
+    config = _draft(config)
+    draft_arms = make_arms(config, auto_size=(0, 0))  # fields and their kinds do not depend on the size
+    step = None if progress is None else (lambda done, total: progress(say("reading"), done, total))
+    data = read_data(config, _fields_of(draft_arms), base=base, cache=cache, train=train, test=test, progress=step)
+    arms = make_arms(config, auto_size=_auto_size(config, data.train))
+    name, target = arms[0].recipe.target
+    mistakes: list[str] = []
+    classes = data.train.classes.get((name, target.kind), ())
+    metric = get_metric(config.metric) if config.metric else default_metric(target.kind)
+    problem = check_metric(metric, target.kind, len(classes))
+    if problem:
+        mistakes.append(f"{locate('metric')}: {problem}")
+    rows, lockbox = _set_lockbox_aside(config, data.train, name, target)
+    y = make_target(name, target, classes).encode(rows.values(name, target))
+    labels = _strata(config, rows, name, target)
+    groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
+    n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
+    fold_mistakes, warnings = check_folds(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
+    mistakes += [f"{locate('folds')}: {mistake}" for mistake in fold_mistakes]
+    mistakes += _what_learners_cannot(arms, rows, locate)
+    if mistakes:
+        raise ConfigError(mistakes)
+    splits = make_splits(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
+    return Plan(
+        config=config,
+        data=data,
+        rows=rows,
+        lockbox=lockbox,
+        arms=tuple(arms),
+        metric=metric,
+        judged=judged_metric(metric, target.kind, config.verdict.judge),
+        splits={(split.repeat, split.fold): split for split in splits},
+        y=y,
+        groups=groups,
+        judge=_make_judge(config, splits, y, target, groups, judged_metric(metric, target.kind, config.verdict.judge)),
+        warnings=(*data.warnings, *warnings),
+    )
+
+
+def _draft(config: StudyConfig) -> StudyConfig:
+    if not config.draft:
+        return config
+    folds = config.folds.model_copy(update={"n_splits": DRAFT_SPLITS, "max_repeats": DRAFT_REPEATS})
+    return config.model_copy(update={"folds": folds})
+
+
+def _fields_of(arms: list[Arm]) -> dict[str, list[Field]]:
+    """Each field as any arm declares it; a column that one idea uses is read for all."""
+    union: dict[str, list[Field]] = {}
+    for arm in arms:
+        for name, declared in arm.recipe.fields.items():
+            known = union.setdefault(name, [])
+            if declared not in known:
+                known.append(declared)
+    return union
+
+
+def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
+    """The usual size of the pictures, shrunk so that no side is over `AUTO_SIZE_LIMIT`; (0, 0) without pictures."""
+    if not rows.pictures:
+        return 0, 0
+    names = [name for name, declared in config.fields.items() if isinstance(declared, ImageField)]
+    pictures = rows.pictures[names[0]] if names else next(iter(rows.pictures.values()))
+    usual = np.median(pictures.shapes, axis=0)
+    height, width = np.maximum(1, np.round(usual * min(1.0, AUTO_SIZE_LIMIT / usual.max()))).astype(int)
+    return int(height), int(width)
+
+
+def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[Dataset, Dataset | None]:
+    if not config.folds.lockbox:
+        return rows, None
+    groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
+    kept, locked = split_lockbox(config.folds, n=len(rows), labels=_strata(config, rows, name, target), groups=groups)
+    return rows.take(kept), rows.take(locked)
+
+
+def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDArray[Any] | None:
+    """What folds are balanced by: the field named in `folds.stratify`, the target if it is a label, or nothing."""
+    wanted = config.folds.stratify
+    if wanted == "none":
+        return None
+    if wanted != "auto":
+        return rows.values(wanted, config.fields[wanted])
+    return rows.values(name, target) if target.kind == "label" else None
+
+
+def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:
+    mistakes = []
+    for arm in arms:
+        try:
+            sentences = make_learner(arm.recipe.learner).check(arm.recipe, rows)
+        except TamesuError as error:
+            sentences = [str(error)]
+        where = locate(f"ideas.{arm.idea}") if arm.idea else locate("learner")
+        mistakes += [f"{where}: {sentence}" for sentence in sentences if f"{where}: {sentence}" not in mistakes]
+    return mistakes
+
+
+def _make_judge(
+    config: StudyConfig, splits: list[Split], y: NDArray[Any], target: Field, groups: NDArray[Any] | None, judged: Metric
+) -> verdict.Judge:
+    first = [split for split in splits if split.repeat == 0]
+    smallest = None
+    if target.kind == "label":
+        counts = [np.bincount(y[split.test], minlength=int(y.max()) + 1) for split in first]
+        smallest = int(np.min(counts))
+    reason = verdict.needs_interval_only(
+        n=len(y), n_groups=None if groups is None else len(np.unique(groups)), smallest_class=smallest, scheme=config.folds.scheme
+    )
+    return verdict.Judge(
+        n_splits=len(first),
+        max_repeats=1 + max(split.repeat for split in splits),
+        alpha=config.verdict.alpha,
+        margin=config.verdict.margin,
+        margin_floor=margin_floor(judged),
+        factor=1.7 if config.verdict.strict else None,
+        groups=groups,
+        interval_only_reason=reason,
+    )
+
+
+__all__ = ["DataError", "Plan", "Progress", "make_plan"]

@@ -1,0 +1,220 @@
+"""Study: the whole flow on one screen. Start reading here.
+
+study.yaml → config → rows, arms, folds (`plan`) → trainings (`tryout`, `engines`, `store`) → verdicts → report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamesu.config import StudyConfig
+from tamesu.document import StudyDocument, config_from_mapping, read_study
+from tamesu.engines.local import LocalEngine
+from tamesu.errors import ConfigError, StoreError
+from tamesu.live import Silent, Watcher
+from tamesu.plan import Plan, make_plan
+from tamesu.report.summary import summarise
+from tamesu.results import StudyResult
+from tamesu.runfolder import RunFolder
+from tamesu.conclude import conclude, note_ideas
+from tamesu.texts import say, use_language
+from tamesu.tryout import Tryout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tamesu.lockbox import LockboxResult
+
+
+class Study:
+    """What is known about some data, and ideas to try on it.
+
+    Args:
+        train: Rows: a DataFrame, or a mapping of column name to array (pictures: (n, h, w) or (n, h, w, c)).
+        fields: What each column means, `{"age": {"kind": "number"}, …}`; one has `target: True`.
+        test: Rows to predict, without the target.
+        ideas: Named patches of the study.
+        runs: Folder for everything a run writes.
+        store: Folder or fsspec URL for finished trainings; inside the run folder where not given.
+        settings: Any other key of study.yaml: `metric="accuracy"`, `folds={"group": "track"}`, `train={"epochs": 10}` …
+
+    Raises:
+        ConfigError: Settings that cannot be, all of them together.
+
+    Example:
+        >>> study = Study(train=frame, fields={"x": {"kind": "number"}, "y": {"kind": "label", "target": True}},
+        ...               ideas={"longer": {"train": {"epochs": 40}}})            # doctest: +SKIP
+        >>> study.try_ideas().ideas[0].judgement.outcome                          # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        train: Any = None,
+        *,
+        fields: Mapping[str, Any],
+        test: Any = None,
+        ideas: Mapping[str, Any] | None = None,
+        runs: str | Path = "runs",
+        store: str | None = None,
+        **settings: Any,
+    ):
+        config = config_from_mapping({"fields": fields, "ideas": ideas or {}, **settings}, where="Study")
+        self._open(config, None, Path.cwd(), Path(runs), store, train, test)
+
+    @classmethod
+    def load(cls, path: str | Path, *, runs: str | Path | None = None, store: str | None = None) -> Study:
+        """The study declared in a study.yaml; paths in it start from its folder."""
+        path = Path(path)
+        config, document = read_study(path)
+        study = cls.__new__(cls)
+        study._open(config, document, path.parent, Path(runs) if runs else path.parent / "runs", store, None, None)
+        return study
+
+    def _open(
+        self, config: StudyConfig, document: StudyDocument | None, base: Path, runs: Path, store: str | None, train: Any, test: Any
+    ) -> None:
+        use_language(config.lang)
+        self.config, self.document, self.base = config, document, base
+        self.folder = RunFolder(runs / config.name, store)
+        self._train, self._test = train, test
+        self._plan: Plan | None = None
+
+    def check(self, watch: Watcher | None = None) -> Plan:
+        """Find everything that is wrong before anything is trained: settings, rows, files, folds, ideas, writing rights.
+
+        Raises:
+            ConfigError: Settings that cannot be.
+            DataError: Rows or files that are not what the study says.
+            StoreError: The run folder cannot be written.
+        """
+        if self._plan is None:
+            self.folder.check_writable()
+            self._plan = make_plan(
+                self.config,
+                base=self.base,
+                cache=self.folder.cache,
+                train=self._train,
+                test=self._test,
+                locate=self.document.locate if self.document else str,
+                progress=(watch or Silent()).reading,
+            )
+        return self._plan
+
+    def fit(self, *, repeats: int = 1, watch: Watcher | None = None, **limits: Any) -> StudyResult:
+        """Train the baseline alone: fold scores, out-of-fold predictions, and the fold models that `predict` uses."""
+        return self._run("fit", names=None, repeats=repeats, confirm=False, watch=watch, **limits)
+
+    def try_ideas(
+        self, *names: str, confirm: bool = False, watch: Watcher | None = None, **limits: Any
+    ) -> StudyResult:
+        """Train with and without each idea until its verdict stands.
+
+        Args:
+            names: Ideas to try; none: all.
+            confirm: Go on with an idea that helps until that holds at the stricter level for many ideas.
+            watch: Told of every event; by default a live table on standard error.
+            limits: `budget_s`, `max_trainings`, `n_workers`.
+        """
+        return self._run("try", names=names, repeats=1, confirm=confirm, watch=watch, **limits)
+
+    def _run(
+        self,
+        task: str,
+        *,
+        names: tuple[str, ...] | None,
+        repeats: int,
+        confirm: bool,
+        watch: Watcher | None,
+        budget_s: float | None = None,
+        max_trainings: int | None = None,
+        n_workers: int | None = None,
+    ) -> StudyResult:
+        watch = watch or Watcher.for_terminal()
+        started = time.monotonic()
+        with self.folder.lock(), watch:
+            plan = self.check(watch)
+            ideas = () if names is None else plan.ideas(names)
+            if task == "try" and not ideas:
+                raise ConfigError(say("ideas: must name at least one idea to try; got none. Add one to `ideas`, or run `tamesu fit`."))
+            self.folder.prepare_pictures(plan, ideas, watch)
+            ledger = self.folder.ledger(plan)
+            tryout = Tryout(
+                plan,
+                self.folder.store,
+                ideas,
+                baseline_repeats=min(repeats, plan.n_repeats),
+                level=ledger.level(plan.config.verdict.budget) if ideas else None,
+                confirm=confirm,
+                max_trainings=max_trainings,
+                deadline=None if budget_s is None else started + budget_s,
+            )
+            watch.started(tryout)
+            try:
+                with LocalEngine(plan.rows, self.folder.store, n_workers=n_workers) as engine:
+                    for finished in engine.run(tryout.next_trial):
+                        tryout.record(finished)
+                        watch.finished(tryout, finished)
+            except KeyboardInterrupt:
+                tryout.stopped = "interrupted"
+            standing = note_ideas(tryout, ledger) if ideas else None
+            result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=standing)
+            self.folder.write(summarise(result, plan.rows), result, plan)
+            watch.ended(tryout)
+        return result
+
+    def keep(self, name: str) -> Path:
+        """Write an idea into the baseline of study.yaml, comments preserved, and its verdict into the journal."""
+        if self.document is None:
+            raise ConfigError(say("keep: must have a study.yaml to write to; this study was made in Python. Patch its settings instead."))
+        from tamesu.journal import write_entry
+
+        arms = self.check().ideas((name,))
+        if len(arms) > 1:
+            known = ", ".join(repr(arm.name) for arm in arms)
+            raise ConfigError(say("keep: {name} must name one arm; it has {n}: {known}.", name=repr(name), n=len(arms), known=known))
+        verdict = self.folder.verdict_on(arms[0])
+        self.document.keep(arms[0])
+        return write_entry(self.base / "journal.md", arms[0], verdict)
+
+    def predict(self, out: str | Path | None = None) -> pd.DataFrame:
+        """Mean prediction of the fold models for the test rows, as a submission; trains the baseline where models are missing.
+
+        Raises:
+            ConfigError: The study names no test rows.
+            DataError: The sample submission and the test rows do not fit each other.
+        """
+        from tamesu.submission import predict_test
+
+        plan = self.check()
+        if plan.data.test is None:
+            raise ConfigError(say("data.test: must name the rows to predict; got none."))
+        self.fit()
+        frame = predict_test(plan, self.folder.store, base=self.base)
+        self.folder.write_frame(frame, Path(out) if out else self.folder.path / "submission.csv")
+        return frame
+
+    def open_lockbox(self) -> LockboxResult:
+        """Score the first baseline and the present one on the rows set aside; counted, since every look wears it out."""
+        from tamesu.lockbox import open_lockbox
+
+        with self.folder.lock():
+            return open_lockbox(self.check(), self.folder)
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the last run's result as one HTML file, and return where it is.
+
+        Raises:
+            StoreError: Nothing has been run yet.
+        """
+        summary = self.folder.last_summary()
+        if summary is None:
+            raise StoreError(
+                say("{path}: must hold a finished run; found none. Run `tamesu try` or `tamesu fit` first.", path=self.folder.path)
+            )
+        return self.folder.write_report(summary, self.check(), Path(out) if out else None)
+
+
+__all__ = ["Study"]
