@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class FakeOutcome(enum.Enum):
     undecided = "undecided"
 
 
+class Look(NamedTuple):
+    repeat: int
+    fold: int
+
+
 @dataclass(frozen=True)
 class FakeJudgement:
     """The shape of `tamesu.verdict.Judgement`."""
@@ -50,7 +56,7 @@ class FakeJudgement:
     low: float
     high: float
     p_value: float | None
-    look: tuple[int, int]
+    look: Look
     final: bool = True
     standard_error: float = 0.006
     margin: float = 0.004
@@ -59,6 +65,7 @@ class FakeJudgement:
     small: bool = False
     reason: str = ""
     rows_needed: int | None = None
+    repeats_needed: int | None = None
     split_fraction: float | None = 0.2
 
     def sentence(self) -> str:
@@ -91,7 +98,7 @@ def idea(rng, name, outcome, gain, half, *, patch=None, arm=None, metric=None, l
     judged = {k: more.pop(k) for k in list(more) if k in FakeJudgement.__dataclass_fields__}
     folds = more.pop("folds", None) or fold_scores(rng, repeats=look[0], score=0.9 + gain / 4, end=more.pop("end", 0.12))[: 5 * (look[0] - 1) + look[1]]
     p_value = float(2 * np.exp(-((gain / (half / 1.96)) ** 2) / 2) / 2.5) if half else None
-    judgement = FakeJudgement(FakeOutcome(outcome), gain, gain - half, gain + half, p_value, look, standard_error=half / 1.96, **judged)
+    judgement = FakeJudgement(FakeOutcome(outcome), gain, gain - half, gain + half, p_value, Look(*look), standard_error=half / 1.96, **judged)
     return ArmResult(
         arm or name,
         name,
@@ -184,7 +191,7 @@ def number_study(**changes) -> StudyResult:
     folds = fold_scores(rng, score=4.2, spread=0.3, judged=17.6, start=1.1, end=0.13, n_test=400)
     ideas = (
         idea(rng, "log-age", "helps", 1.9, 1.1, patch={"fields": {"age": {"scale": "minmax"}}}, margin=0.2, metric=(0.23, 0.1, 0.36)),
-        idea(rng, "deep", "undecided", 0.3, 1.6, patch={"model": {"hidden": 256}}, margin=0.2, reason="more_repeats", split_fraction=0.7),
+        idea(rng, "deep", "undecided", 0.3, 1.6, patch={"model": {"hidden": 256}}, margin=0.2, reason="more_repeats", split_fraction=0.7, repeats_needed=12),
     )
     return label_study(
         study="house-prices",
@@ -221,9 +228,9 @@ def labels_study(**changes) -> StudyResult:
 
 def undecided_study(**changes) -> StudyResult:
     rng = np.random.default_rng(9)
-    reasons = ("more_data", "more_repeats", "few_differ", "few_rows", "few_groups")
+    reasons = ("more_data", "more_repeats", "few_differ", "tiny_n", "few_groups")
     ideas = tuple(
-        idea(rng, name, "undecided", 0.004 * i, 0.02, reason=name, rows_needed=5000 if name == "more_data" else None)
+        idea(rng, name, "undecided", 0.004 * i, 0.02, reason=name, split_fraction=0.7 if name == "more_repeats" else 0.2, rows_needed=5000 if name == "more_data" else None)
         for i, name in enumerate(reasons)
     )
     return label_study(ideas=ideas, **changes)
@@ -232,7 +239,7 @@ def undecided_study(**changes) -> StudyResult:
 def interrupted_study(**changes) -> StudyResult:
     rng = np.random.default_rng(11)
     waiting = ArmResult("coords", "coords", {"channels": {"coords": True}}, None, None, (), 0, 0, 0.0)
-    early = idea(rng, "mirror", "undecided", 0.012, 0.03, look=(1, 2), final=False)
+    early = idea(rng, "mirror", "undecided", 0.012, 0.03, look=(1, 2), reason="budget")
     failed = ArmResult("broken", "broken", {"model": {"backbone": "timm:nope"}}, None, None, (), 1, 0, 3.0, note="FitError: the loss is not finite")
     return label_study(ideas=(*four_ideas(rng)[:1], early, waiting, failed), stopped="interrupted", **changes)
 

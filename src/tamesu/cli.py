@@ -18,37 +18,40 @@ if TYPE_CHECKING:
     from tamesu.results import StudyResult
     from tamesu.study import Study
 
+use_language("auto")  # help is spoken in the locale's language
 app = typer.Typer(
     name="tamesu",
-    help="Tell the model what you already know about your data, and find out whether it helped.",
+    help=say("Tell the model what you already know about your data, and find out whether it helped."),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 DEBUG = {"on": False}
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study.yaml.")]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Folder for results; by default `runs` beside the study.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="Folder or fsspec URL for finished trainings, to share them.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; 0: train in this one.")]
-Budget = Annotated[str | None, typer.Option("--budget", help="Start no training after this long: 90s, 20m, 2h.")]
-MaxTrainings = Annotated[int | None, typer.Option("--max-trainings", min=1, help="New trainings at most.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help=say("A study.yaml."))]
+Runs = Annotated[Path | None, typer.Option("--runs", help=say("Folder for results; by default `runs` beside the study."))]
+StoreUrl = Annotated[
+    str | None, typer.Option("--store", help=say("Folder or fsspec URL for finished trainings, to share them."))
+]
+Json = Annotated[bool, typer.Option("--json", help=say("One JSON document on standard output, nothing else."))]
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help=say("Processes; 0: train in this one."))]
+Budget = Annotated[str | None, typer.Option("--budget", help=say("Start no training after this long: 90s, 20m, 2h."))]
+MaxTrainings = Annotated[int | None, typer.Option("--max-trainings", min=1, help=say("New trainings at most."))]
 
 
 @app.callback()
 def _settings(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    lang: Annotated[str, typer.Option("--lang", help="en, ja, or auto: the locale's.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help=say("Show tracebacks."))] = False,
+    lang: Annotated[str, typer.Option("--lang", help=say("en, ja, or auto: the locale's."))] = "auto",
 ) -> None:
     DEBUG["on"] = debug
     use_language(lang)
 
 
-@app.command()
+@app.command(help=say("Look at a folder or a table and write a commented study.yaml that runs."))
 def init(
-    path: Annotated[Path, typer.Argument(help="A folder of pictures, or a csv or parquet file.")],
-    target: Annotated[str | None, typer.Option("--target", help="The column to predict.")] = None,
+    path: Annotated[Path, typer.Argument(help=say("A folder of pictures, or a csv or parquet file."))],
+    target: Annotated[str | None, typer.Option("--target", help=say("The column to predict."))] = None,
 ) -> None:
     """Look at a folder or a table and write a commented study.yaml that runs."""
     from tamesu.starter import init_study
@@ -57,7 +60,7 @@ def init(
     typer.echo(say("{path} written. Read it, then: tamesu try {path}", path=written))
 
 
-@app.command()
+@app.command(help=say("Find every mistake in the study, its rows and its files; train nothing."))
 def check(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
     """Find every mistake in the study, its rows and its files; train nothing."""
     plan = _load(study, runs, store).check()
@@ -75,10 +78,10 @@ def check(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
     )
 
 
-@app.command()
+@app.command(help=say("Train the study as it stands: fold scores, out-of-fold predictions, models."))
 def fit(
     study: StudyFile,
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats of the cross-validation.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help=say("Repeats of the cross-validation."))] = 1,
     budget: Budget = None,
     max_trainings: MaxTrainings = None,
     workers: Workers = None,
@@ -92,13 +95,15 @@ def fit(
     _finish(opened, result, as_json)
 
 
-@app.command("try")
+@app.command("try", help=say("Train with and without each idea until its verdict stands."))
 def try_(
     study: StudyFile,
-    ideas: Annotated[list[str] | None, typer.Argument(metavar="[IDEA]...", help="Ideas to try; none: all.")] = None,
+    ideas: Annotated[list[str] | None, typer.Argument(metavar="[IDEA]...", help=say("Ideas to try; none: all."))] = None,
     budget: Budget = None,
     max_trainings: MaxTrainings = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Go on with an idea that helps until that is confirmed.")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help=say("Go on with an idea that helps until that is confirmed."))
+    ] = False,
     workers: Workers = None,
     runs: Runs = None,
     store: StoreUrl = None,
@@ -112,17 +117,17 @@ def try_(
     _finish(opened, result, as_json)
 
 
-@app.command()
+@app.command(help=say("Write an idea into the baseline of study.yaml, and its verdict into the journal."))
 def keep(study: StudyFile, idea: str, runs: Runs = None, store: StoreUrl = None) -> None:
     """Write an idea into the baseline of study.yaml, and its verdict into the journal."""
     journal = _load(study, runs, store).keep(idea)
     typer.echo(say("{idea} is part of {study} now; noted in {journal}.", idea=idea, study=study, journal=journal))
 
 
-@app.command()
+@app.command(help=say("Predict the test rows with the mean of the fold models; write a submission."))
 def predict(
     study: StudyFile,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the submission.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=say("Where to write the submission."))] = None,
     runs: Runs = None,
     store: StoreUrl = None,
 ) -> None:
@@ -132,10 +137,10 @@ def predict(
     typer.echo(say("{path}: {rows} rows", path=out or opened.folder.path / "submission.csv", rows=len(frame)))
 
 
-@app.command()
+@app.command(help=say("Write the last run as one HTML file."))
 def report(
     study: StudyFile,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the HTML file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=say("Where to write the HTML file."))] = None,
     runs: Runs = None,
     store: StoreUrl = None,
 ) -> None:
@@ -143,13 +148,17 @@ def report(
     typer.echo(_load(study, runs, store).report(out))
 
 
-@app.command()
+@app.command(
+    help=say("Open the lockbox: the first baseline against the present one on rows set aside. Every opening is counted.")
+)
 def lockbox(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
     """Open the lockbox: the first baseline against the present one on rows set aside. Every opening is counted."""
-    typer.echo(_load(study, runs, store).open_lockbox().sentence())
+    from tamesu.lockbox import lockbox_sentence
+
+    typer.echo(lockbox_sentence(*_load(study, runs, store).open_lockbox()))
 
 
-@app.command()
+@app.command(help=say("Say what this machine has and what is missing."))
 def doctor() -> None:
     """Say what this machine has and what is missing."""
     from tamesu.doctor import examine
@@ -157,8 +166,8 @@ def doctor() -> None:
     _print(examine())
 
 
-@app.command()
-def demo(folder: Annotated[Path, typer.Argument(help="Where to put the demo study.")] = Path("demo")) -> None:
+@app.command(help=say("Run the main job on scikit-learn's digits: a study of handwritten digits with three ideas."))
+def demo(folder: Annotated[Path, typer.Argument(help=say("Where to put the demo study."))] = Path("demo")) -> None:
     """Run the main job on scikit-learn's digits: a study of handwritten digits with three ideas."""
     from tamesu.demo import write_demo
 

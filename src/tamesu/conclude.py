@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 import tamesu
 from tamesu.document import resolved_yaml
+from tamesu.judgement import Judgement
 from tamesu.ledger import Standing
 from tamesu.metrics import Metric
+from tamesu.multiplicity import overuse_sentence
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
-from tamesu.texts import language, say
+from tamesu.texts import language
 from tamesu.tryout import ArmScores, IdeaState, Tryout
-from tamesu.verdict import Judgement, Look, interval, smallest_detectable_gain
+from tamesu.verdict import interval, smallest_detectable_gain
 
 REPORTED_PACKAGES = ("numpy", "torch", "torchvision", "timm", "scikit-learn", "opencv-python-headless")
 
 
-def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing | None, command: str) -> StudyResult:
+def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -> StudyResult:
     """All that is reported of a run; ideas that are not settled are there as far as they got."""
     plan = tryout.plan
     name, target = plan.baseline.recipe.target
@@ -38,23 +40,23 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing | 
         y=plan.y,
         ids=plan.rows.ids,
         n_rows=len(plan.rows),
-        n_test_rows=0 if plan.data.test is None else len(plan.data.test),
-        n_groups=0 if plan.groups is None else len(np.unique(plan.groups)),
+        n_test_rows=None if plan.data.test is None else len(plan.data.test),
+        n_groups=None if plan.groups is None else len(np.unique(plan.groups)),
         baseline=_baseline_result(tryout),
         ideas=ideas,
         n_trainings=tryout.n_known,
         n_saved=sum(idea.n_saved for idea in ideas),
         seconds=seconds,
         n_planned=plan.config.verdict.budget,
-        n_compared=standing.n_compared if standing else 0,
-        luck_line=standing.luck_line(gains) if standing else None,
-        smallest_gain=_smallest_gain(tryout, gains),
+        n_compared=standing.n_compared,
+        luck_line=standing.luck_line(gains),
+        smallest_gain=smallest_detectable_gain(gains),
         data_digest=plan.rows.digest(tuple(plan.baseline.recipe.fields)),
         versions=versions(),
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *filter(None, [standing.warning(), _overuse(tryout, standing) if ideas else None])),
         ignored=plan.data.ignored,
         resolved_yaml=resolved_yaml(plan.config),
-        command=command,
+        command=f"tamesu {task} study.yaml" + "".join(f" {idea.name!r}" for idea in ideas if len(ideas) < len(plan.arms) - 1),
         stopped=tryout.stopped,
     )
 
@@ -68,3 +70,73 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _info(metric: Metric) -> MetricInfo:
+    return MetricInfo(metric.name, metric.unit, metric.higher_is_better)
+
+
+def _baseline_result(tryout: Tryout) -> BaselineResult:
+    plan, scores = tryout.plan, tryout.baseline
+    folds = _in_order(scores)
+    if not folds:
+        nan = float("nan")
+        return BaselineResult(nan, nan, nan, nan, (), 0, 0.0)
+    shown = interval(scores.shown, tryout.fold_of, plan.groups, method=plan.judge.method)
+    sign = -1.0 if plan.metric.higher_is_better else 1.0
+    low, high = sorted((sign * shown.low, sign * shown.high))
+    return BaselineResult(
+        score=sign * shown.estimate,
+        low=low,
+        high=high,
+        judged=float(np.average([one.judged for one in folds], weights=[one.n_test for one in folds])),
+        folds=folds,
+        n_trainings=len(folds) + len(tryout.reseeded.folds),
+        seconds=scores.seconds + tryout.reseeded.seconds,
+        seed_variance=tryout.seed_noise,
+        predictions=_mean_over_repeats(scores.predictions),
+        fold_of=tryout.fold_of,
+    )
+
+
+def _in_order(scores: ArmScores) -> tuple[FoldScore, ...]:
+    return tuple(fold for _, fold in sorted(scores.folds.items()))
+
+
+def _mean_over_repeats(predictions: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """(r, n, …) → (n, …); NaN where a row was never scored."""
+    if predictions is None:
+        return None
+    known = ~np.isnan(predictions)
+    total = np.where(known, predictions, 0).sum(axis=0)
+    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
+
+
+def _arm_result(tryout: Tryout, state: IdeaState) -> ArmResult:
+    judgement = judged_so_far(state)
+    shown = None if judgement is None else tryout.judge_shown(state, judgement.look)
+    return ArmResult(
+        name=state.scores.arm.name,
+        idea=state.scores.arm.idea,
+        patch=state.scores.arm.patch,
+        judgement=judgement,
+        metric_gain=None if shown is None else Gain(shown.gain, shown.low, shown.high),
+        folds=_in_order(state.scores),
+        n_trainings=len(state.scores.folds),
+        n_saved=tryout.n_saved(state),
+        seconds=state.scores.seconds,
+        note=state.error,
+        confirmed=state.confirmed,
+        level=state.level,
+    )
+
+
+def judged_so_far(state: IdeaState) -> Judgement | None:
+    """The verdict; of an idea that was stopped on the way, what its last look said; None: not one look was reached."""
+    judgement = state.judgement
+    return None if judgement is None or state.error else judgement.out_of_budget()
+
+
+def _overuse(tryout: Tryout, standing: Standing) -> str | None:
+    budget = tryout.plan.config.verdict.budget
+    return overuse_sentence(standing.alarm(budget=budget), standing.n_compared, budget)

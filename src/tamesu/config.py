@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field as Setting, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field as Setting
 
 from tamesu.fields import Field
 
@@ -70,7 +71,7 @@ class ModelConfig(Section):
 
     backbone: str = "tiny"  # tiny | timm:<name> | your_module:build_backbone
     width: PositiveInt = 32  # tiny: channels of the first stage
-    depth: PositiveInt = 2  # tiny: blocks a stage
+    depth: PositiveInt = 1  # tiny: blocks a stage
     activation: str = "relu"
     weights: str = "none"  # timm: none | hub | a file (.safetensors, or a checkpoint readable with weights_only)
     dropout: Fraction = 0.1  # before the heads
@@ -82,7 +83,7 @@ class TrainConfig(Section):
 
     epochs: PositiveInt = 20
     batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 0.002
+    learning_rate: PositiveFloat = 0.005
     weight_decay: NonNegativeFloat = 0.05
     warmup_fraction: Fraction = 0.1
     label_smoothing: Annotated[float, Setting(ge=0, lt=1)] = 0.0

@@ -66,13 +66,17 @@ def decode(data: bytes, info: PictureInfo, channels: int, dtype: str, level: int
     Raises:
         UnreadableError: The file does not decode.
     """
+    done = 0  # halvings that the decoder does itself
     if info.reader == "jpeg":
-        pixels = _decode_jpeg(data, gray=channels == 1, level=min(level, 3))
+        done = min(level, 3)
+        pixels = _decode_jpeg(data, gray=channels == 1, level=done)
     elif info.reader == "opencv":
         pixels = _decode_opencv(data)
     else:
         pixels = _decode_pillow(data)
     pixels = orient(to_channels(to_dtype(pixels, dtype), channels), info.orientation)
+    if pixels.shape[:2] != (reduced(info.height, done), reduced(info.width, done)):
+        raise UnreadableError(say("a picture that has another size than before"))
     return reduce(pixels, reduced(info.height, level), reduced(info.width, level))
 
 

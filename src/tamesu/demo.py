@@ -63,7 +63,9 @@ def write_demo(folder: Path) -> Path:
     text = STUDY_JA if language() == "ja" else STUDY_EN
     if study.exists():
         if "name: digits" not in study.read_text(encoding="utf-8"):
-            raise ConfigError(say("{path}: must not exist yet, or be the demo's; found another study. Name another folder.", path=study))
+            raise ConfigError(
+                say("{path}: must not exist yet, or be the demo's; found another study. Name another folder.", path=study)
+            )
         return study
     import cv2
     import numpy as np

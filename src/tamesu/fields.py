@@ -12,7 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as Setting, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveInt
+from pydantic import Field as Setting
 
 from tamesu.errors import DataError
 

@@ -51,7 +51,7 @@ def make_splits(
         DataError: These folds cannot be made from these rows.
     """
     if mistakes := _impossible(folds, n, labels, groups):
-        raise DataError(mistakes)
+        raise DataError([f"folds: {mistake}" for mistake in mistakes])
     if folds.scheme != "k_fold":
         unit = np.arange(n) if groups is None else _codes(groups)
         return _splits_of(unit, repeat=0)
@@ -84,7 +84,7 @@ def split_lockbox(
     if not aside.any() or aside.all():
         raise DataError(
             say(
-                "folds.lockbox: the share set aside must leave rows on both sides, groups undivided; "
+                "folds: `lockbox` must be a share that leaves rows on both sides, groups undivided; "
                 "got {share!r} of {n} rows. Set a larger share, or 0 for no lockbox.",
                 share=folds.lockbox,
                 n=n,
@@ -94,21 +94,28 @@ def split_lockbox(
 
 
 def check_folds(
-    folds: FoldsConfig, *, n: int, labels: NDArray[Any] | None = None, groups: NDArray[Any] | None = None, name: str = "target"
+    folds: FoldsConfig, *, n: int, labels: NDArray[Any] | None = None, groups: NDArray[Any] | None = None, n_repeats: int = 1
 ) -> tuple[list[str], list[str]]:
     """What is wrong with these folds for these rows (mistakes), and what is worth knowing (warnings).
 
     Args:
         folds: As for `make_splits`.
         n: Rows, without the lockbox.
-        labels: (n,) classes of the target; None where it is not a label.
+        labels: (n,) classes to be learned or stratified by; None where there are none.
         groups: (n,) group names.
-        name: The label field, for the messages.
+        n_repeats: Repeats that are planned.
+
+    Returns:
+        Sentences that follow `study.yaml:14 folds: `.
     """
-    mistakes, warnings = _impossible(folds, n, labels, groups), []
+    mistakes, warnings = _impossible(folds, n, labels, groups), list[str]()
     if labels is not None and labels.ndim == 1 and n > 0:
-        more_mistakes, warnings = _check_classes(folds, labels, groups, name)
+        more_mistakes, warnings = _check_classes(folds, labels, groups)
         mistakes += more_mistakes
+    n_units = n if groups is None else len(set(groups.tolist()))
+    if folds.scheme == "k_fold" and n_units == folds.n_splits and n_repeats > 1:
+        text = say("every repeat has the same folds, as there are as many {units} as folds.", units=_units(groups))
+        warnings.append(text + " " + say("Write `max_repeats: 1`, or lower `n_splits`."))
     return mistakes, warnings
 
 
@@ -117,22 +124,29 @@ def _impossible(folds: FoldsConfig, n: int, labels: NDArray[Any] | None, groups:
         if values is not None and len(values) != n:
             raise ValueError(f"{what} must have {n} rows; got {len(values)}")
     if folds.scheme == "leave_one_group_out" and groups is None:
-        return [say("folds.group: must name a field of kind 'group' for scheme 'leave_one_group_out'; got nothing.")]
+        return [say("`group` must name a field of kind 'group' for scheme 'leave_one_group_out'; got nothing.")]
     if folds.scheme == "leave_one_out" and groups is not None:
         return [
             say(
-                "folds.scheme: must keep groups whole; got 'leave_one_out' with a group field. "
+                "`scheme` must keep groups whole; got 'leave_one_out' with a group field. "
                 "Write `scheme: leave_one_group_out`, or remove `group`."
             )
         ]
     n_units = n if groups is None else len(set(groups.tolist()))
-    n_folds = folds.n_splits if folds.scheme == "k_fold" else max(2, n_units)
+    n_folds = folds.n_splits if folds.scheme == "k_fold" else 2
     if n_units < n_folds:
-        return [_too_few(n_units, n_folds, grouped=groups is not None)]
+        text = say(
+            "there must be at least as many {units} as folds, {n_folds}; got {n_units}.",
+            units=_units(groups),
+            n_folds=n_folds,
+            n_units=n_units,
+        )
+        advice = say("Add rows, or lower `n_splits`.") if groups is None else say("Lower `n_splits`, or use a finer group.")
+        return [text + " " + advice]
     if folds.scheme != "k_fold" and n_units > MOST_LEFT_OUT:
         return [
             say(
-                "folds.scheme: {scheme!r} must have at most {most} folds; got {n_units}, one training each. Write `scheme: k_fold`.",
+                "{scheme!r} must have at most {most} folds; got {n_units}, one training each. Write `scheme: k_fold`.",
                 scheme=folds.scheme,
                 most=MOST_LEFT_OUT,
                 n_units=n_units,
@@ -141,64 +155,44 @@ def _impossible(folds: FoldsConfig, n: int, labels: NDArray[Any] | None, groups:
     return []
 
 
-def _too_few(n_units: int, n_folds: int, grouped: bool) -> str:
-    if grouped:
-        return say(
-            "folds.n_splits: must be at most the number of groups, as a group is never divided; got {n_folds} folds for "
-            "{n_units} groups. Lower `n_splits`, or use a finer group.",
-            n_folds=n_folds,
-            n_units=n_units,
-        )
-    return say(
-        "folds.n_splits: must be at most the number of rows; got {n_folds} folds for {n_units} rows. Add rows, or lower `n_splits`.",
-        n_folds=n_folds,
-        n_units=n_units,
-    )
-
-
-def _check_classes(
-    folds: FoldsConfig, labels: NDArray[Any], groups: NDArray[Any] | None, name: str
-) -> tuple[list[str], list[str]]:
+def _check_classes(folds: FoldsConfig, labels: NDArray[Any], groups: NDArray[Any] | None) -> tuple[list[str], list[str]]:
     """Classes that some training never sees (mistakes), and classes that some fold cannot score (warnings)."""
     codes = _codes(labels)
-    names = _names(labels, codes)
+    names = [str(labels[i]) for i in np.unique(codes, return_index=True)[1]]
     n_rows = np.bincount(codes)
     group_codes = np.arange(len(codes)) if groups is None else _codes(groups)
-    pairs = np.unique(np.stack([codes, group_codes]), axis=1)
-    n_units = np.bincount(pairs[0])  # groups (rows where there are none) that a class is in
+    n_units = np.bincount(np.unique(np.stack([codes, group_codes]), axis=1)[0])  # groups, or rows, that a class is in
 
     mistakes, warnings = [], []
+    advice = say("Add rows, join the class with another, or remove it.")
     if (single := n_rows == 1).any():
-        mistakes.append(
-            say(
-                "{name}: every class must have at least 2 rows, or it is never both learned and scored; got 1 row of {classes}. "
-                "Add rows, join the class with another, or remove it.",
-                name=name,
-                classes=_some(names, single),
-            )
+        text = say(
+            "every class must have at least 2 rows, or it is scored without ever being learned; got 1 row of {classes}.",
+            classes=_some(names, single),
         )
-    if (held := (n_units == 1) & (n_rows > 1)).any() and groups is not None:
-        holders = [str(groups[np.flatnonzero(codes == k)[0]]) for k in np.flatnonzero(held)[:5]]
-        mistakes.append(
-            say(
-                "{name}: every class must be in at least 2 groups, or it is scored without ever being learned; got {classes}, "
-                "each wholly in one group ({groups}). Add groups, join the class with another, or remove it.",
-                name=name,
-                classes=_some(names, held),
-                groups=", ".join(map(repr, holders)) + (", …" if held.sum() > 5 else ""),
-            )
+        mistakes.append(f"{text} {advice}")
+    if groups is not None and (held := (n_units == 1) & (n_rows > 1)).any():
+        holder = groups[np.flatnonzero(held[codes])[0]]
+        text = say(
+            "every class must be in at least 2 groups, or it is scored without ever being learned; "
+            "got {classes} wholly in one group (such as {group!r}).",
+            classes=_some(names, held),
+            group=str(holder),
         )
+        mistakes.append(f"{text} {advice}")
     if folds.scheme == "k_fold" and (few := (n_units > 1) & (n_units < folds.n_splits)).any():
-        warnings.append(
-            say(
-                "{name}: {classes} has fewer {units} than there are folds ({n_splits}): some folds are scored without it.",
-                name=name,
-                classes=_some(names, few),
-                units=say("rows") if groups is None else say("groups"),
-                n_splits=folds.n_splits,
-            )
+        text = say(
+            "{classes} is in fewer {units} than there are folds ({n_splits}): some folds are scored without it.",
+            classes=_some(names, few),
+            units=_units(groups),
+            n_splits=folds.n_splits,
         )
+        warnings.append(text)
     return mistakes, warnings
+
+
+def _units(groups: NDArray[Any] | None) -> str:
+    return say("rows") if groups is None else say("groups")
 
 
 def _deal_rows(n: int, labels: NDArray[Any] | None, n_splits: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -280,11 +274,6 @@ def _codes(values: NDArray[Any]) -> NDArray[np.int64]:
     import pandas as pd
 
     return pd.factorize(values, use_na_sentinel=False)[0].astype(np.int64)
-
-
-def _names(values: NDArray[Any], codes: NDArray[np.int64]) -> list[str]:
-    first = np.unique(codes, return_index=True)[1]
-    return [str(values[i]) for i in first]
 
 
 def _some(names: Sequence[str], mask: NDArray[np.bool_], at_most: int = 5) -> str:

@@ -172,12 +172,17 @@ class LiveTable(Watcher):
         table = Table(title=tryout.plan.config.name, title_justify="left", expand=False)
         for heading, style in ((say("arm"), "bold"), (say("verdict"), ""), (say("gain"), ""), (say("trainings"), "dim")):
             table.add_column(heading, style=style or None)
-        table.add_row(tryout.plan.baseline.name, "", baseline_text(tryout), str(len(tryout.baseline.folds) + len(tryout.reseeded.folds)))
+        table.add_row(
+            tryout.plan.baseline.name, "", baseline_text(tryout), str(len(tryout.baseline.folds) + len(tryout.reseeded.folds))
+        )
         for state in tryout.ideas:
             word = state_text(state)
             colour = COLOURS.get(state.judgement.outcome.value, "") if state.settled and state.judgement else "dim"
             table.add_row(
-                state.scores.arm.name, Text(word, style=colour), gain_text(tryout, state).strip(), str(len(state.scores.folds) or "")
+                state.scores.arm.name,
+                Text(word, style=colour),
+                gain_text(tryout, state).strip(),
+                str(len(state.scores.folds) or ""),
             )
         bar: Any = self._bar("", tryout.n_known, max(tryout.n_expected(), tryout.n_known))
         return Group(table, bar, progress_text(tryout, self.clock))
@@ -190,5 +195,3 @@ def baseline_text(tryout: Tryout) -> str:
         return ""
     mean = sum(f.score * f.n_test for f in folds) / sum(f.n_test for f in folds)
     return f"{tryout.plan.metric.name} {mean:.4g}"
-
-

@@ -73,7 +73,7 @@ class RunLock:
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its label is missing
             os.ftruncate(fd, 0)
-            os.write(fd, f"process {os.getpid()} on {platform.node()} since {now}\n".encode())
+            os.write(fd, f"{os.getpid()}\t{platform.node()}\t{now}\n".encode())
 
     def release(self) -> None:
         """Let the lock go; the file stays, since removing it would let two runs in."""
@@ -106,8 +106,10 @@ def _lock(fd: int) -> None:
 
 
 def _read(fd: int) -> str:
+    """Who holds the lock, in words; `?` while they are writing it down."""
     try:
         os.lseek(fd, 0, os.SEEK_SET)
-        return os.read(fd, 400).decode("utf-8", "replace").strip() or "?"
-    except OSError:
+        pid, host, start = os.read(fd, 400).decode("utf-8", "replace").strip().split("\t")
+    except (OSError, ValueError):
         return "?"
+    return say("process {pid} on {host} since {start}", pid=pid, host=host, start=start)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import types
-from difflib import get_close_matches
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -127,7 +127,9 @@ def _wrong_value(kind_of_error: str, path: Path, here: Any, raw: Mapping[str, An
             rule = say("a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS)) if kind is None else one_of(KINDS)
             return must_be(where, rule, value if kind is None else kind, did_you_mean(kind, KINDS), wrong_type=True)
         hint = say(" Write {{kind: {kind}}}.", kind=value) if value in KINDS else ""
-        return must_be(path, say("a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS)), value, hint, wrong_type=True)
+        return must_be(
+            path, say("a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS)), value, hint, wrong_type=True
+        )
     if path and path[0] == "ideas" and len(path) == 2:
         return must_be(path, say("a patch of the study, such as {{augment: {{mirror: 0.5}}}}"), value)
     return must_be(path, rule_of(here), value, _hint(here, value), wrong_type=True)

@@ -129,10 +129,8 @@ class _Pixels:
         self.is_uniform = bool((self.shapes == self.shapes[:1]).all())
         self.file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         # Reading piece by piece keeps memory flat: pages of a mapped file count as the process's own.
-        self.is_mapped = levels.starts[-1] <= SMALL_BYTES or not hasattr(os, "preadv")
-        self.bytes = (
-            np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray) if self.is_mapped and levels.starts[-1] else None
-        )
+        is_mapped = levels.starts[-1] <= SMALL_BYTES or not hasattr(os, "preadv")
+        self.bytes = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray) if is_mapped and len(self.shapes) else None
         self.uniform: NDArray[Any] | None = None
         if self.bytes is not None and self.is_uniform:
             self.uniform = self.bytes.view(dtype).reshape(len(self.shapes), *self.shapes[0], channels)
@@ -280,7 +278,7 @@ def write_set(
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoded = [path.encode("utf-8", "surrogateescape") for path in paths]
-    columns = {
+    columns: dict[str, Any] = {
         "heights": np.array([info.height for info in infos], dtype=np.int32),
         "widths": np.array([info.width for info in infos], dtype=np.int32),
         "natural_channels": np.array([info.channels for info in infos], dtype=np.uint8),
@@ -304,7 +302,6 @@ def write_set(
     with open(part, "wb") as file:
         np.savez(file, **columns)
     os.replace(part, folder / "set.npz")
-    _open_set.cache_clear()
     return Pictures(str(folder))
 
 
@@ -332,7 +329,7 @@ def _remove_abandoned(folder: Path) -> None:
 def _warn_no_room(folder: Path, needed: int, free: int) -> None:
     warnings.warn(
         say(
-            "Pictures are decoded again in every epoch: {needed:.1f} GB would be needed in {folder}, where {free:.1f} GB are free.",
+            "Pictures are decoded again in every epoch: {folder} would need {needed:.1f} GB and has {free:.1f} GB free.",
             needed=needed / 1e9,
             folder=folder,
             free=free / 1e9,

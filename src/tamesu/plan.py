@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from tamesu import verdict
 from tamesu.config import StudyConfig
-from tamesu.data import Data, Dataset, read_data
-from tamesu.errors import ConfigError, DataError, TamesuError
+from tamesu.data import Data, read_data
+from tamesu.dataset import Dataset
+from tamesu.errors import ConfigError, TamesuError, suggest
 from tamesu.fields import Field, ImageField
 from tamesu.folds import Split, check_folds, make_splits, split_lockbox
 from tamesu.learners.base import make_learner
-from tamesu.metrics import Metric, check_metric, default_metric, get_metric, judged_metric, margin_floor
+from tamesu.ledger import comparison_key
+from tamesu.metrics import Metric, check_class_order, check_metric, default_metric, get_metric, judged_metric, margin_floor
 from tamesu.recipe import Arm, make_arms
 from tamesu.targets import make_target
 from tamesu.texts import say
@@ -38,7 +40,8 @@ class Plan:
     config: StudyConfig
     data: Data
     rows: Dataset  # the rows that are trained on and scored: all but the lockbox
-    lockbox: Dataset | None
+    kept: NDArray[Any]  # their positions in `data.train`
+    locked: NDArray[Any]  # positions of the lockbox rows
     arms: tuple[Arm, ...]  # the baseline first
     metric: Metric
     judged: Metric
@@ -74,20 +77,25 @@ class Plan:
         keep_model = arm is self.baseline and repeat == 0 and seed_shift == 0
         return make_trial(self.rows, arm.recipe, self.splits[repeat, fold], seed_shift, keep_model=keep_model)
 
+    def comparison_key(self, arm: Arm) -> str:
+        """What the ledger calls the comparison of `arm` with the baseline."""
+        return comparison_key(self.baseline.recipe.training_json(), arm.recipe.training_json())
+
     def ideas(self, names: tuple[str, ...] = ()) -> tuple[Arm, ...]:
         """The arms of the ideas called `names` (an idea's name or one of its arms'); all ideas where none is named.
 
         Raises:
             ConfigError: A name that is no idea of the study.
         """
-        from tamesu.errors import suggest
-
         arms = self.arms[1:]
         known = {arm.idea for arm in arms} | {arm.name for arm in arms}
         unknown = [name for name in names if name not in known]
         if unknown:
             raise ConfigError(
-                [say("ideas: {name} must be an idea of the study.{hint}", name=repr(n), hint=suggest(n, known)) for n in unknown]
+                [
+                    say("ideas: {name} must be an idea of the study.{hint}", name=repr(n), hint=suggest(n, known))
+                    for n in unknown
+                ]
             )
         return tuple(arm for arm in arms if not names or arm.idea in names or arm.name in names)
 
@@ -126,11 +134,12 @@ def make_plan(
     mistakes: list[str] = []
     classes = data.train.classes.get((name, target.kind), ())
     metric = get_metric(config.metric) if config.metric else default_metric(target.kind)
-    problem = check_metric(metric, target.kind, len(classes))
+    kept, locked = _set_lockbox_aside(config, data.train, name, target)
+    rows = data.train.take(kept)
+    y = make_target(name, target, classes).encode(rows.values(name, target))
+    problem = check_metric(metric, target.kind, len(classes), y)
     if problem:
         mistakes.append(f"{locate('metric')}: {problem}")
-    rows, lockbox = _set_lockbox_aside(config, data.train, name, target)
-    y = make_target(name, target, classes).encode(rows.values(name, target))
     labels = _strata(config, rows, name, target)
     groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
     n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
@@ -144,7 +153,8 @@ def make_plan(
         config=config,
         data=data,
         rows=rows,
-        lockbox=lockbox,
+        kept=kept,
+        locked=locked,
         arms=tuple(arms),
         metric=metric,
         judged=judged_metric(metric, target.kind, config.verdict.judge),
@@ -152,7 +162,7 @@ def make_plan(
         y=y,
         groups=groups,
         judge=_make_judge(config, splits, y, target, groups, judged_metric(metric, target.kind, config.verdict.judge)),
-        warnings=(*data.warnings, *warnings),
+        warnings=(*data.warnings, *warnings, *check_class_order(metric, classes)),
     )
 
 
@@ -185,12 +195,9 @@ def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[Dataset, Dataset | None]:
-    if not config.folds.lockbox:
-        return rows, None
+def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[NDArray[Any], NDArray[Any]]:
     groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
-    kept, locked = split_lockbox(config.folds, n=len(rows), labels=_strata(config, rows, name, target), groups=groups)
-    return rows.take(kept), rows.take(locked)
+    return split_lockbox(config.folds, n=len(rows), labels=_strata(config, rows, name, target), groups=groups)
 
 
 def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDArray[Any] | None:
@@ -219,12 +226,17 @@ def _make_judge(
     config: StudyConfig, splits: list[Split], y: NDArray[Any], target: Field, groups: NDArray[Any] | None, judged: Metric
 ) -> verdict.Judge:
     first = [split for split in splits if split.repeat == 0]
-    smallest = None
+    smallest, method = None, "rows"
     if target.kind == "label":
-        counts = [np.bincount(y[split.test], minlength=int(y.max()) + 1) for split in first]
-        smallest = int(np.min(counts))
+        counts = np.array([np.bincount(y[split.test], minlength=int(y.max()) + 1) for split in first])
+        smallest = float(counts.mean(axis=0).min())
+        if judged.name == "auc" and verdict.needs_fold_values(counts):
+            method = "folds"
     reason = verdict.needs_interval_only(
-        n=len(y), n_groups=None if groups is None else len(np.unique(groups)), smallest_class=smallest, scheme=config.folds.scheme
+        n=len(y),
+        n_groups=None if groups is None else len(np.unique(groups)),
+        smallest_class=smallest,
+        scheme=config.folds.scheme,
     )
     return verdict.Judge(
         n_splits=len(first),
@@ -235,7 +247,5 @@ def _make_judge(
         factor=1.7 if config.verdict.strict else None,
         groups=groups,
         interval_only_reason=reason,
+        method=method,  # type: ignore[arg-type]
     )
-
-
-__all__ = ["DataError", "Plan", "Progress", "make_plan"]

@@ -1,1 +1,230 @@
 """What is trained: the study without its ideas, patched, expanded into arms, and hashed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import NonNegativeInt, field_validator
+
+from tamesu.check import Examined, examine, raise_mistakes
+from tamesu.config import AugmentConfig, ModelConfig, Section, StudyConfig, TrainConfig
+from tamesu.fields import Field
+from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
+from tamesu.mistakes import Mistake, shown
+from tamesu.texts import say
+
+BASELINE = "baseline"
+NOT_TRAINED_ON = ("group", "id", "ignore")
+
+
+class Recipe(Section):
+    """Everything a training is made from, apart from the rows and the seed of its split.
+
+    Fields are in alphabetical order, so that neither a training nor its hash depends on how the study is sorted.
+    """
+
+    fields: dict[str, Field]
+    upright: bool
+    despite: str | None
+    size: tuple[NonNegativeInt, NonNegativeInt]  # (h, w); (0, 0) without an image field
+    augment: AugmentConfig
+    learner: str
+    model: ModelConfig
+    train: TrainConfig
+
+    @field_validator("fields")
+    @classmethod
+    def _sorted(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(fields.items()))
+
+    @property
+    def targets(self) -> dict[str, Field]:
+        """The fields to predict, by name."""
+        return {name: field for name, field in self.fields.items() if field.target}
+
+    @property
+    def target(self) -> tuple[str, Field]:
+        """Name and declaration of the one field to predict."""
+        ((name, field),) = self.targets.items()
+        return name, field
+
+    @property
+    def inputs(self) -> dict[str, Field]:
+        """The fields the learner is given, by name."""
+        return {name: field for name, field in self.fields.items() if field.is_input and not field.target}
+
+    def training_json(self) -> str:
+        """What has an influence on the training, and nothing else, as one canonical text: the same for the same training.
+
+        Left out: fields that no learner reads, the columns' names (their content counts, with the data), and what the
+        built-in learner makes no use of here (mirror declarations while nothing is mirrored, augmentation without pictures).
+        """
+        used = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
+        fields = {name: field.model_dump(exclude={"column"}) for name, field in used.items()}
+        augment = self.augment.model_dump()
+        if self.learner == "torch":
+            if any(field.get("mirror") == "never" for field in fields.values() if field["target"]):
+                augment["mirror"] = 0.0
+            if augment["mirror"] == 0:
+                fields = {name: {key: one for key, one in field.items() if key != "mirror"} for name, field in fields.items()}
+            if not any(field.kind == "image" for field in self.inputs.values()):
+                augment = {}
+        settings = {
+            "fields": fields,
+            "size": self.size,
+            "augment": augment,
+            "learner": self.learner,
+            "model": self.model.model_dump(),
+            "train": self.train.model_dump(),
+        }
+        return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison: the baseline, or the baseline with an idea."""
+
+    name: str
+    idea: str  # the idea it comes from; empty for the baseline
+    patch: dict[str, Any]
+    recipe: Recipe
+
+
+class ArmPlan(NamedTuple):
+    """The arms of a study, baseline first, with what a reader should know about them and what is wrong."""
+
+    arms: list[Arm]
+    notes: list[str]
+    mistakes: list[Mistake]
+
+
+def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
+    """The recipe of the study's baseline.
+
+    Args:
+        config: The study.
+        size: What `size: auto` stands for, (h, w).
+    """
+    return Recipe(
+        fields=config.fields,
+        upright=config.upright,
+        despite=config.despite,
+        size=_size(config, size),
+        augment=config.augment,
+        learner=config.learner,
+        model=config.model,
+        train=config.train,
+    )
+
+
+def make_arms(config: StudyConfig, auto_size: tuple[int, int]) -> list[Arm]:
+    """The baseline and one arm for each idea or listed value.
+
+    Raises:
+        ConfigError: An idea is not a valid patch, or changes nothing; all of them.
+    """
+    plan = plan_arms(config, auto_size)
+    raise_mistakes(plan.mistakes, "")
+    return plan.arms
+
+
+def plan_arms(config: StudyConfig, auto_size: tuple[int, int]) -> ArmPlan:
+    """As `make_arms`, with the notes beside the arms and the mistakes not raised."""
+    raw, ideas = split_ideas(config)
+    return plan_ideas(raw, ideas, Examined(config, []), auto_size)
+
+
+def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined, auto_size: tuple[int, int]) -> ArmPlan:
+    """The arms of `ideas` on the study `raw`; where that has mistakes of its own, only the ideas' mistakes are of use.
+
+    Args:
+        raw: The study without its ideas.
+        ideas: Patches by name.
+        base: `raw`, examined.
+        auto_size: What `size: auto` stands for, (h, w).
+    """
+    sound = base.config is not None and not base.mistakes
+    arms = [Arm(BASELINE, "", {}, make_recipe(base.config, auto_size))] if sound and base.config is not None else []
+    notes: list[str] = []
+    mistakes: list[Mistake] = []
+    for name, patch in ideas.items():
+        if name in (BASELINE, ""):
+            mistakes.append(
+                Mistake(("ideas", name), say("must have another name; {name!r} is taken by the study itself.", name=name))
+            )
+            continue
+        expanded = expand(raw, base, name, patch)
+        mistakes += expanded.mistakes
+        if not sound or expanded.mistakes:
+            continue
+        made = [
+            Arm(variant.name, name, as_written(variant.patch), make_recipe(_validated(merged(raw, variant.patch)), auto_size))
+            for variant in expanded.variants
+        ]
+        changing = [arm for arm in made if arm.recipe.training_json() != arms[0].recipe.training_json()]
+        if made and not changing:
+            mistakes.append(_changes_nothing(name, patch, made, arms[0]))
+        elif len(changing) < len(made):
+            same = ", ".join(arm.name for arm in made if arm not in changing)
+            notes.append(say("ideas.{name}: left out {same}: that is the baseline.", name=name, same=same))
+        arms += changing
+    return ArmPlan(arms, notes + _equal_arms(arms), mistakes)
+
+
+def patched(config: StudyConfig, patch: Mapping[str, Any]) -> StudyConfig:
+    """The study with a patch in it: mappings merge, everything else is replaced; its ideas stay as they are.
+
+    Raises:
+        ConfigError: The result is not a valid study.
+    """
+    raw, ideas = split_ideas(config)
+    return _validated(merged(raw, as_settings(patch)) | ({"ideas": ideas} if ideas else {}))
+
+
+def _validated(raw: Mapping[str, Any]) -> StudyConfig:
+    examined = examine(raw)
+    raise_mistakes(examined.mistakes, "")
+    if examined.config is None:  # mistakes would have been raised
+        raise AssertionError("a study without mistakes has a config")
+    return examined.config
+
+
+def _size(config: StudyConfig, auto_size: tuple[int, int]) -> tuple[int, int]:
+    if not any(field.kind == "image" for field in config.fields.values()):
+        return 0, 0
+    if isinstance(config.size, tuple):
+        return config.size
+    return auto_size if config.size == "auto" else (config.size, config.size)
+
+
+def _changes_nothing(name: str, patch: Mapping[str, Any], made: Sequence[Arm], baseline: Arm) -> Mistake:
+    """The two ways to change nothing: the study says so already, or it says so where nothing listens."""
+    if all(arm.recipe == baseline.recipe for arm in made):
+        text = say("must change something; got {patch}, which the study says already. Remove the idea.", patch=shown(patch))
+    else:
+        text = say("must change what is trained; got {patch}, which has no effect in this study.", patch=shown(patch))
+    return Mistake(("ideas", name), text)
+
+
+def _equal_arms(arms: Sequence[Arm]) -> list[str]:
+    first: dict[str, str] = {}
+    notes = []
+    for arm in arms:
+        twin = first.setdefault(arm.recipe.training_json(), arm.name)
+        if twin != arm.name:
+            notes.append(
+                say("{name!r} and {twin!r} train the same; one of them tells as much as both.", name=arm.name, twin=twin)
+            )
+    return notes
+
+
+def _canonical(value: Any) -> Any:
+    """The same for equal settings: tuples as lists, -0.0 as 0.0."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(one) for one in value]
+    return value + 0.0 if isinstance(value, float) else value

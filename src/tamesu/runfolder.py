@@ -1,13 +1,13 @@
 """The folder that a study's runs write: trainings, decoded pictures, results, predictions, report.
 
-    runs/<study>/
-      trials/<key>/       finished trainings (or in the store named by --store)
-      cache/              decoded pictures; may be deleted at any time
-      ledger/             every comparison made on these rows
-      try.json fit.json   the last result of each
-      study.resolved.yaml the study with every default
-      out_of_fold.csv     predictions of the baseline for the rows when they were not trained on
-      report.html
+runs/<study>/
+  trials/<key>/       finished trainings (or in the store named by --store)
+  cache/              decoded pictures; may be deleted at any time
+  ledger/             every comparison made on these rows
+  try.json fit.json   the last result of each
+  study.resolved.yaml the study with every default
+  out_of_fold.csv     predictions of the baseline for the rows when they were not trained on
+  report.html
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tamesu.errors import StoreError
-from tamesu.ledger import Ledger
-from tamesu.recipe import Arm
+from tamesu.files import write_atomically
+from tamesu.ledger import Ledger, ledger_key
+from tamesu.lock import RunLock
+from tamesu.recipe import Arm, Recipe
 from tamesu.results import StudyResult
-from tamesu.store import RunLock, Store, write_atomically
+from tamesu.store import Store
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -60,14 +62,17 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                say("{path}: must be a folder that can be written to; got {error}. Name another with --runs.", path=self.path, error=error)
+                say(
+                    "{path}: must be a folder that can be written to; got {error}. Name another with --runs.",
+                    path=self.path,
+                    error=error,
+                )
             ) from error
         self.store.check_writable()
 
     def lock(self) -> RunLock:
         """Held while a run writes here: a second one is refused."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return RunLock(self.path / "lock")
+        return RunLock(self.path)
 
     def prepare_pictures(self, plan: Plan, ideas: tuple[Arm, ...], watch: Watcher) -> None:
         """Decode the pictures once for every size that will be trained at."""
@@ -77,9 +82,16 @@ class RunFolder:
                 pictures.prepare(size, lambda done, total, what=what: watch.reading(what, done, total))  # type: ignore[misc]
 
     def ledger(self, plan: Plan) -> Ledger:
-        """Every comparison made on these rows and this target."""
+        """Every comparison made on these rows and this target, by whichever study: it lies beside the run folders."""
         name, _ = plan.baseline.recipe.target
-        return Ledger(self.path / "ledger", plan.rows.digest((name,)))
+        return Ledger(self.path.parent / "ledger", ledger_key(plan.rows.ids, plan.rows.table[name]))
+
+    def first_baseline(self, plan: Plan) -> Recipe:
+        """The baseline of the first run on these rows; the present one is noted where this is the first."""
+        path = self.path / "first_baseline.json"
+        if not path.exists():
+            write_atomically(path, plan.baseline.recipe.model_dump_json())
+        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
 
     def write(self, summary: Mapping[str, Any], result: StudyResult, plan: Plan) -> None:
         """Leave everything a run leaves."""

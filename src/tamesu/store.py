@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import os
 import tempfile
 import warnings
@@ -69,9 +68,6 @@ class Store:
     def __contains__(self, key: str) -> bool:
         """Whether the trial is finished and whole."""
         return self.get(key) is not None
-
-    def __len__(self) -> int:
-        return len(self.keys())
 
     def get(self, key: str) -> TrialResult | None:
         """The trial's result; None where it is not finished, or where its files are damaged (with a warning)."""
@@ -228,8 +224,8 @@ def _make_document(result: TrialResult, part: str, digest: str, has_model: bool)
         "fit_time_s": result.fit_time_s,
         "predict_time_s": result.predict_time_s,
         "versions": result.versions,
-        "recipe": _plain(result.recipe),
-        "log": _plain(result.log),
+        "recipe": result.recipe,
+        "log": result.log,
     }
 
 
@@ -245,21 +241,6 @@ def _make_result(document: dict[str, Any], content: bytes) -> TrialResult:
         n_train=document["n_train"],
         **{name: document[name] for name in names},
     )
-
-
-def _plain(value: Any) -> Any:
-    """JSON's own types: NumPy numbers become numbers, what is not finite becomes null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _digest(content: bytes) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tamesu.conclude import conclude, judged_so_far
 from tamesu.config import StudyConfig
 from tamesu.document import StudyDocument, config_from_mapping, read_study
 from tamesu.engines.local import LocalEngine
@@ -19,14 +20,13 @@ from tamesu.plan import Plan, make_plan
 from tamesu.report.summary import summarise
 from tamesu.results import StudyResult
 from tamesu.runfolder import RunFolder
-from tamesu.conclude import conclude, note_ideas
 from tamesu.texts import say, use_language
 from tamesu.tryout import Tryout
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tamesu.lockbox import LockboxResult
+    from tamesu.multiplicity import LockboxJudgement
 
 
 class Study:
@@ -74,7 +74,14 @@ class Study:
         return study
 
     def _open(
-        self, config: StudyConfig, document: StudyDocument | None, base: Path, runs: Path, store: str | None, train: Any, test: Any
+        self,
+        config: StudyConfig,
+        document: StudyDocument | None,
+        base: Path,
+        runs: Path,
+        store: str | None,
+        train: Any,
+        test: Any,
     ) -> None:
         use_language(config.lang)
         self.config, self.document, self.base = config, document, base
@@ -107,9 +114,7 @@ class Study:
         """Train the baseline alone: fold scores, out-of-fold predictions, and the fold models that `predict` uses."""
         return self._run("fit", names=None, repeats=repeats, confirm=False, watch=watch, **limits)
 
-    def try_ideas(
-        self, *names: str, confirm: bool = False, watch: Watcher | None = None, **limits: Any
-    ) -> StudyResult:
+    def try_ideas(self, *names: str, confirm: bool = False, watch: Watcher | None = None, **limits: Any) -> StudyResult:
         """Train with and without each idea until its verdict stands.
 
         Args:
@@ -138,15 +143,23 @@ class Study:
             plan = self.check(watch)
             ideas = () if names is None else plan.ideas(names)
             if task == "try" and not ideas:
-                raise ConfigError(say("ideas: must name at least one idea to try; got none. Add one to `ideas`, or run `tamesu fit`."))
+                raise ConfigError(
+                    say("ideas: must name at least one idea to try; got none. Add one to `ideas`, or run `tamesu fit`.")
+                )
             self.folder.prepare_pictures(plan, ideas, watch)
+            self.folder.first_baseline(plan)
             ledger = self.folder.ledger(plan)
+            keys = {arm.name: plan.comparison_key(arm) for arm in ideas}
+            for arm in ideas:
+                ledger.open(keys[arm.name], arm.name, budget=plan.config.verdict.budget)
+            standing = ledger.standing()
+            levels = {arm.name: standing.level(keys[arm.name], budget=plan.config.verdict.budget) for arm in ideas}
             tryout = Tryout(
                 plan,
                 self.folder.store,
                 ideas,
                 baseline_repeats=min(repeats, plan.n_repeats),
-                level=ledger.level(plan.config.verdict.budget) if ideas else None,
+                levels=levels,
                 confirm=confirm,
                 max_trainings=max_trainings,
                 deadline=None if budget_s is None else started + budget_s,
@@ -159,8 +172,10 @@ class Study:
                         watch.finished(tryout, finished)
             except KeyboardInterrupt:
                 tryout.stopped = "interrupted"
-            standing = note_ideas(tryout, ledger) if ideas else None
-            result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=standing)
+            for state in tryout.ideas:
+                if (judgement := judged_so_far(state)) is not None:
+                    ledger.look(keys[state.scores.arm.name], state.scores.arm.name, judgement, confirmed=state.confirmed)
+            result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=ledger.standing())
             self.folder.write(summarise(result, plan.rows), result, plan)
             watch.ended(tryout)
         return result
@@ -168,13 +183,17 @@ class Study:
     def keep(self, name: str) -> Path:
         """Write an idea into the baseline of study.yaml, comments preserved, and its verdict into the journal."""
         if self.document is None:
-            raise ConfigError(say("keep: must have a study.yaml to write to; this study was made in Python. Patch its settings instead."))
+            raise ConfigError(
+                say("keep: must have a study.yaml to write to; this study was made in Python. Patch its settings instead.")
+            )
         from tamesu.journal import write_entry
 
         arms = self.check().ideas((name,))
         if len(arms) > 1:
             known = ", ".join(repr(arm.name) for arm in arms)
-            raise ConfigError(say("keep: {name} must name one arm; it has {n}: {known}.", name=repr(name), n=len(arms), known=known))
+            raise ConfigError(
+                say("keep: {name} must name one arm; it has {n}: {known}.", name=repr(name), n=len(arms), known=known)
+            )
         verdict = self.folder.verdict_on(arms[0])
         self.document.keep(arms[0])
         return write_entry(self.base / "journal.md", arms[0], verdict)
@@ -196,7 +215,7 @@ class Study:
         self.folder.write_frame(frame, Path(out) if out else self.folder.path / "submission.csv")
         return frame
 
-    def open_lockbox(self) -> LockboxResult:
+    def open_lockbox(self) -> tuple[LockboxJudgement, int]:
         """Score the first baseline and the present one on the rows set aside; counted, since every look wears it out."""
         from tamesu.lockbox import open_lockbox
 
@@ -212,7 +231,10 @@ class Study:
         summary = self.folder.last_summary()
         if summary is None:
             raise StoreError(
-                say("{path}: must hold a finished run; found none. Run `tamesu try` or `tamesu fit` first.", path=self.folder.path)
+                say(
+                    "{path}: must hold a finished run; found none. Run `tamesu try` or `tamesu fit` first.",
+                    path=self.folder.path,
+                )
             )
         return self.folder.write_report(summary, self.check(), Path(out) if out else None)
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import platform
 import random
@@ -30,7 +31,7 @@ from tamesu.fields import some_rows
 from tamesu.texts import say
 
 if TYPE_CHECKING:
-    from tamesu.data import Dataset
+    from tamesu.dataset import Dataset
     from tamesu.folds import Split
     from tamesu.learners.base import Fitted
     from tamesu.recipe import Recipe
@@ -145,13 +146,13 @@ def run_trial(
         seed=trial.seed,
         ids=test_rows.ids,
         predictions=check_predictions(predictions, tuple(recipe.targets), test_rows.ids, split, dataset.where),
-        log=[dict(entry) for entry in fitted.log],
+        log=[plain(entry) for entry in fitted.log],
         fit_time_s=fitted_at - started,
         predict_time_s=predicted_at - fitted_at,
         device=device,
         threads=threads,
         versions=read_versions(),
-        recipe=recipe.model_dump(mode="json"),
+        recipe=plain(recipe.model_dump(mode="json")),
         data_digest=trial.data_digest,
         n_train=len(split.train),
     )
@@ -197,8 +198,8 @@ def check_predictions(
         if wrong.any():
             raise FitError(
                 say(
-                    "{where}, repeat {repeat}, fold {fold}: the predictions of {name!r} must be finite; got {value} for {rows}. The "
-                    "training probably diverged: lower `train.learning_rate`, or raise `train.warmup_fraction`.",
+                    "{where}, repeat {repeat}, fold {fold}: the predictions of {name!r} must be finite; got {value} for "
+                    "{rows}. The training probably diverged: lower `train.learning_rate`, or raise `train.warmup_fraction`.",
                     where=where,
                     name=name,
                     value=array[wrong].ravel()[~np.isfinite(array[wrong].ravel())][0],
@@ -220,6 +221,19 @@ def read_versions() -> dict[str, str]:
         if version is not None:
             found[name] = str(version)
     return found
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: arrays become lists, what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and PyTorch
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _place(split: Split) -> dict[str, int]:

@@ -7,20 +7,22 @@ verdicts come out whatever order the trainings finish in.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.engines.base import Finished
 from tamesu.errors import FitError
+from tamesu.judgement import Judgement, Outcome
 from tamesu.plan import Plan
 from tamesu.recipe import Arm
 from tamesu.results import FoldScore
 from tamesu.store import Store
 from tamesu.trial import Trial, TrialResult
-from tamesu.verdict import Judgement, Look, Outcome, seed_variance
+from tamesu.variance import Look, seed_variance
 
 RESEEDED = 1  # seed shift of the second training of the baseline that measures seed noise
 
@@ -61,6 +63,7 @@ class IdeaState:
     confirmed: bool = False
     settled: bool = False
     error: str = ""
+    level: float | None = None  # at which it is confirmed; None: it cannot be
 
 
 def folds_up_to(look: Look, n_splits: int) -> list[tuple[int, int]]:
@@ -77,7 +80,7 @@ class Tryout:
         store: Where finished trials are.
         ideas: Arms to try; none: the baseline alone.
         baseline_repeats: Repeats of the baseline that are trained whatever the ideas need.
-        level: The stricter level of "confirmed"; None: not asked.
+        levels: By arm, the stricter level at which an idea is confirmed, from the ledger; 0 or none: it cannot be.
         confirm: Go on training an idea that helps until it is confirmed or cannot be.
         max_trainings: New trainings at most.
         deadline: `time.monotonic()` after which no training is started.
@@ -90,17 +93,17 @@ class Tryout:
         ideas: tuple[Arm, ...] = (),
         *,
         baseline_repeats: int = 1,
-        level: float | None = None,
+        levels: Mapping[str, float] = MappingProxyType({}),
         confirm: bool = False,
         max_trainings: int | None = None,
         deadline: float | None = None,
     ):
-        self.plan, self.store, self.level, self.confirm = plan, store, level, confirm
+        self.plan, self.store, self.confirm = plan, store, confirm
         self.max_trainings, self.deadline, self.baseline_repeats = max_trainings, deadline, baseline_repeats
         self.looks = plan.judge.looks()
         self.baseline = self._no_scores(plan.baseline)
         self.reseeded = self._no_scores(plan.baseline)
-        self.ideas = [IdeaState(self._no_scores(arm)) for arm in ideas]
+        self.ideas = [IdeaState(self._no_scores(arm), level=levels.get(arm.name) or None) for arm in ideas]
         self.fold_of = np.full((plan.n_repeats, len(plan.rows)), -1)
         for (repeat, fold), split in plan.splits.items():
             self.fold_of[repeat, split.test] = fold
@@ -231,12 +234,12 @@ class Tryout:
             if not (seeds_known and state.scores.has(look, n_splits) and self.baseline.has(look, n_splits)):
                 return
             strict = state.judgement is not None and state.judgement.final  # going on, to confirm
-            judgement = self.judge(state, look, self.level if strict else None)
+            judgement = self.judge(state, look, state.level if strict else None)
             if not strict:
                 state.judgement = judgement
-            if judgement.final and self.level is not None and judgement.outcome is Outcome.helps:
-                state.confirmed = strict or self.judge(state, look, self.level).outcome is Outcome.helps
-            go_on = self.confirm and judgement.outcome is Outcome.helps and not state.confirmed
+            if judgement.final and state.level is not None and judgement.outcome is Outcome.helps:
+                state.confirmed = strict or self.judge(state, look, state.level).outcome is Outcome.helps
+            go_on = self.confirm and state.level is not None and judgement.outcome is Outcome.helps and not state.confirmed
             last = state.position + 1 == len(self.looks)
             state.settled = last or (judgement.final and not go_on)
             state.position += not state.settled

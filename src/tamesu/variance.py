@@ -7,17 +7,21 @@ Every row is scored by several models and every model scores many rows, so neith
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from tamesu.errors import VerdictError
 from tamesu.texts import say
 
 FEWEST_HALF_SPLITS = 30  # a pooled factor from fewer half-split audits is noise (10-90 %: 0.5-1.9 around 1)
 CALIBRATED_SPLITS = 10  # with more folds K / (K - 1) would vanish although the training sets still overlap
+
+Method = Literal["rows", "folds"]  # count rows and models, or fold means only
 
 
 class Look(NamedTuple):
@@ -95,7 +99,9 @@ def select_scored(values: NDArray[np.float64], fold_of: NDArray[np.int64], look:
     sizes = np.stack([np.bincount(one, minlength=look.fold) for one in folds])
     if (sizes == 0).any():
         repeat, fold = np.argwhere(sizes == 0)[0]
-        raise VerdictError(say("compare: fold {fold} of repeat {repeat} must score a row; it has none.", fold=fold + 1, repeat=repeat + 1))
+        raise VerdictError(
+            say("compare: fold {fold} of repeat {repeat} must score a row; it has none.", fold=fold + 1, repeat=repeat + 1)
+        )
     chosen = values[:r, rows]
     if not np.isfinite(chosen).all():
         repeat, row = np.argwhere(~np.isfinite(chosen))[0]
@@ -237,11 +243,93 @@ def half_split_factor(differences: ArrayLike, variances: ArrayLike) -> float | N
     return float((spread**2).sum() / claimed.sum())
 
 
+class Interval(NamedTuple):
+    """An estimate and where it may lie."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+
+
+def interval(
+    values: ArrayLike,
+    fold_of: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed_variance: float = 0.0,
+    factor: float | None = None,
+    method: Method = "rows",
+    alpha: float = 0.05,
+) -> Interval:
+    """Mean of per-row values (a score of the baseline) and its interval, with the variance of the verdict.
+
+    Args:
+        values: (r, n) or (n,), NaN where not scored; complete repeats count, or the finished folds of the first.
+        fold_of: The same shape; fold of each row from 0, -1 where it is not scored.
+        groups: (n,) group of each row.
+        seed_variance: Measured seed noise of one fold mean.
+        factor: As for `Judge`.
+        method: As for `Judge`.
+        alpha: One minus the coverage.
+    """
+    v, _, folds = check_values(values, values, fold_of)
+    n_splits = int(folds.max()) + 1
+    look = last_look(v, folds, n_splits)
+    scored = select_scored(v, folds, look, n_splits)
+    if method == "folds":
+        e = estimate_from_folds(scored, n_splits)
+    else:
+        codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1][scored.rows]
+        e = estimate_from_rows(scored, n_splits, groups=codes, seed_variance=seed_variance, factor=factor)
+    se = math.sqrt(e.variance)
+    half = float(stats.t.isf(alpha / 2, e.n_clusters - 1)) * se if e.n_clusters > 1 else math.inf
+    return Interval(e.mean, e.mean - half, e.mean + half, se)
+
+
+def check_values(
+    values_a: ArrayLike, values_b: ArrayLike, fold_of: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The three as (r, n) arrays.
+
+    Raises:
+        VerdictError: Shapes that differ.
+    """
+    a, b = np.atleast_2d(np.asarray(values_a, dtype=float)), np.atleast_2d(np.asarray(values_b, dtype=float))
+    folds = np.atleast_2d(np.asarray(fold_of))
+    if not a.shape == b.shape == folds.shape or a.ndim != 2 or a.size == 0:
+        raise VerdictError(
+            say(
+                "compare: losses and folds must have one shape, (rows,) or (repeats, rows); got {a}, {b} and {folds}.",
+                a=a.shape,
+                b=b.shape,
+                folds=folds.shape,
+            )
+        )
+    return a, b, folds.astype(np.int64)
+
+
+def last_look(values: NDArray[np.float64], fold_of: NDArray[np.int64], n_splits: int) -> Look:
+    """How far `values` (r, n) are filled in: the last complete repeat, or the finished folds of the first.
+
+    Raises:
+        VerdictError: Not one fold is finished.
+    """
+    filled = ~np.isnan(values) | (fold_of < 0)
+    n_repeats = int(filled.all(axis=1).cumprod().sum())
+    if n_repeats:
+        return Look(n_repeats, n_splits)
+    finished = [bool(filled[0][fold_of[0] == k].all()) for k in range(n_splits)]
+    if not finished[0]:
+        raise VerdictError(say("interval: must be given at least one finished fold; got none."))
+    return Look(1, int(np.cumprod(finished).sum()))
+
+
 def _variance(x: NDArray[np.float64]) -> float:
     return float(np.var(x, ddof=1)) if x.size > 1 else 0.0
 
 
-def _cluster_variance(sums: NDArray[np.float64], n_values: int) -> float:
+def _cluster_variance(sums: NDArray[Any], n_values: int) -> float:
     """Variance of a mean of `n_values` values whose deviations add up to `sums` in each cluster."""
     count = len(sums)
     return float(count / (count - 1) * (sums**2).sum() / n_values**2) if count > 1 else 0.0

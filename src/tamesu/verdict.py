@@ -11,26 +11,31 @@ Pure: arrays in, values out.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from tamesu.errors import VerdictError
+from tamesu.guards import needs_fold_values, needs_interval_only
+from tamesu.judgement import Judgement, Outcome
 from tamesu.texts import say
 from tamesu.variance import (
     CALIBRATED_SPLITS,
     Estimate,
+    Interval,
     Look,
+    Method,
+    check_values,
     complete_look,
     estimate_from_folds,
     estimate_from_rows,
     half_split_factor,
+    interval,
     seed_variance,
     select_scored,
 )
@@ -39,81 +44,10 @@ FOLD_2, FOLD_3, FIRST_REPEAT, LAST = 2.8, 2.6, 2.24, 1.96  # boundaries of the l
 CERTAIN, HOPELESS = 0.975, 0.10  # curtailment: the end is as good as known; no verdict is likely any more
 FUTILE_GAIN, FUTILE_MARGIN = 0.7, 0.75  # futility at the end of repeat 1, in units of SE and of the interval
 POWER = 0.84  # z of 80 % power: 1.96 + 0.84 = 2.8
-FEWEST_ROWS, FEW_ROWS, FEWEST_GROUPS, FEWEST_OF_CLASS, FEWEST_DIFFER = 50, 100, 30, 10, 10
-FEWEST_FOR_AUC = 8  # of each class in a test fold
+FEWEST_DIFFER = 10  # rows (groups) that an idea must have changed for a verdict
 
 Margin = float | Literal["auto"]
 Floor = tuple[Literal["relative", "absolute"], float]
-Method = Literal["rows", "folds"]
-
-
-class Outcome(enum.Enum):
-    """What a comparison said; the value is the word in JSON, `sentence()` what a person reads."""
-
-    helps = "helps"
-    hurts = "hurts"
-    no_difference = "no difference"
-    undecided = "undecided"
-
-    def sentence(self) -> str:
-        """What this outcome means."""
-        match self:
-            case Outcome.helps:
-                return say("Helps: the gain is larger than chance explains. Keeping the idea is the better bet.")
-            case Outcome.hurts:
-                return say("Hurts: the loss is larger than chance explains. Leave the idea out.")
-            case Outcome.no_difference:
-                return say("No difference: whatever the idea does is smaller than what matters. Decide by cost or simplicity.")
-            case Outcome.undecided:
-                return say("Undecided: these data do not tell. That is not the same as no difference.")
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One comparison at one look. A gain above zero means that the idea is better, in the unit of the losses."""
-
-    outcome: Outcome
-    final: bool  # nothing more is to be trained for it
-    gain: float
-    low: float
-    high: float  # low..high: interval at this look's boundary
-    standard_error: float
-    p_value: float  # two-sided t, scaled by this look's boundary: p <= alpha exactly when the interval excludes zero
-    margin: float  # smallest gain that matters
-    n_rows: int  # rows scored so far
-    n_differ: int  # of those, rows (with groups: groups) whose loss the idea changed
-    look: Look
-    small: bool  # helps or hurts, by less than the margin
-    reason: str  # identical margin interval curtailed futility few_differ interval_only's codes more_repeats more_data budget not_yet
-    rows_needed: int | None  # for 80 % power if the gain is what it seems; None with a verdict, or where no number would do
-    repeats_needed: int | None  # the same in repeats; None where no number of repeats would be enough
-    split_fraction: float  # share of the variance that repeats remove; over half: more repeats help, else more data
-    n_total: int  # rows of the whole comparison
-    smallest_gain: float  # found with 80 % power by the full number of repeats
-    level: float  # alpha, or the stricter level it was judged at
-
-    @property
-    def needs(self) -> str:
-        """What an undecided comparison lacks: "more_repeats" or "more_data"; "" with a verdict."""
-        if self.outcome is not Outcome.undecided:
-            return ""
-        return "more_repeats" if self.split_fraction > 0.5 else "more_data"
-
-    def out_of_budget(self) -> Judgement:
-        """The same, ended because no more training is allowed; a final judgement stays as it is."""
-        return self if self.final else replace(self, final=True, reason="budget")
-
-    def sentence(self) -> str:
-        """The verdict and its reason, for a person."""
-        from tamesu.wording import sentence  # words are apart from numbers
-
-        return sentence(self)
-
-    def caution(self) -> str | None:
-        """What to keep in mind although the verdict stands; None: nothing."""
-        from tamesu.wording import caution
-
-        return caution(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +58,7 @@ class Judge:
         n_splits: Folds in a repeat.
         max_repeats: Repeats at most.
         alpha: Chance of helps or hurts for an idea that does nothing.
-        margin: Smallest gain that matters, in the unit of the losses; auto: half the spread between seeds, but at least the floor.
+        margin: Smallest gain that matters, in the unit of the losses; auto: half the spread between seeds, at least the floor.
         margin_floor: A share of the baseline's loss, or a number in its unit (0.005 for accuracy).
         factor: Variance factor of the rows, where it is to be larger than K/(K-1): 1.7 is "strict".
         groups: (n,) group of each row; rows of a group count as one.
@@ -153,7 +87,12 @@ class Judge:
             ("n_splits", self.n_splits >= 2, say("at least 2"), self.n_splits),
             ("max_repeats", self.max_repeats >= 1, say("at least 1"), self.max_repeats),
             ("alpha", 0 < self.alpha < 1, say("between 0 and 1"), self.alpha),
-            ("margin", self.margin == "auto" or float(self.margin) >= 0, say("a number not below zero, or 'auto'"), self.margin),
+            (
+                "margin",
+                self.margin == "auto" or float(self.margin) >= 0,
+                say("a number not below zero, or 'auto'"),
+                self.margin,
+            ),
         ]
         for name, fine, rule, value in wrong:
             if not fine:
@@ -209,7 +148,9 @@ class Judge:
         a, b, folds = check_values(values_a, values_b, fold_of)
         level = self.alpha if level is None else level
         if not 0 < level < 1:
-            raise VerdictError(say("compare: {name} must be {rule}; got {value}.", name="level", rule=say("between 0 and 1"), value=level))
+            raise VerdictError(
+                say("compare: {name} must be {rule}; got {value}.", name="level", rule=say("between 0 and 1"), value=level)
+            )
         codes = self._group_codes(folds.shape[1])
         judged_look = complete_look(Look(*look), self.n_splits)
         baseline = select_scored(a, folds, judged_look, self.n_splits)
@@ -219,9 +160,7 @@ class Judge:
         if self.method == "folds":
             estimate = estimate_from_folds(scored, self.n_splits)
         else:
-            estimate = estimate_from_rows(
-                scored, self.n_splits, groups=groups, seed_variance=seed_variance, factor=self.factor
-            )
+            estimate = estimate_from_rows(scored, self.n_splits, groups=groups, seed_variance=seed_variance, factor=self.factor)
         changed = (scored.values != 0).any(axis=0)  # (m,)
         case = _Case(
             estimate=estimate,
@@ -289,8 +228,8 @@ class _Case:
         e, se = self.estimate, math.sqrt(self.estimate.variance)
         half = 0.0 if se == 0 else self.quantile * se
         outcome, reason = self._decide(e.mean - half, e.mean + half)
-        final = self.last or (self.on_schedule and reason != "not_yet" and reason != "few_differ")
-        if outcome is None and reason == self.only_interval:
+        final = self.last or outcome is not None or reason in ("futility", "curtailed")
+        if reason == self.only_interval:  # the interval is worth having: go on while repeats narrow it
             final = self.last or (self.look.fold == self.judge.n_splits and e.split_fraction <= 0.5)
         if self.last and reason == "not_yet":
             reason = "more_repeats" if e.split_fraction > 0.5 else "more_data"
@@ -352,7 +291,10 @@ class _Case:
         return gain < FUTILE_GAIN * se and gain + FUTILE_MARGIN * self.z * se >= self.margin
 
     def _curtail(self) -> tuple[Outcome | None, str]:
-        """With the data fixed only split noise is left: the verdict of the last repeat, where it is as good as known."""
+        """With the data fixed only split noise is left: the verdict of the last repeat, where it is as good as known.
+
+        The last boundary is the t quantile, not 1.96: a verdict must never come with an interval that holds zero.
+        """
         e, gain = self.estimate, self.estimate.mean
         left = e.repeat_variance * (1 / self.look.repeat - 1 / self.judge.max_repeats)
         s = max(math.sqrt(left), 1e-300)
@@ -390,50 +332,6 @@ class _Case:
         models = e.models * e.n_repeats / n_repeats * (self.look.fold / n_folds)
         rows = e.limit * e.n_rows / self.n_total if self.look.fold < n_folds else e.limit
         return math.sqrt(rows + models + e.influence)
-
-
-class Interval(NamedTuple):
-    """An estimate and where it may lie."""
-
-    estimate: float
-    low: float
-    high: float
-    standard_error: float
-
-
-def interval(
-    values: ArrayLike,
-    fold_of: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    seed_variance: float = 0.0,
-    factor: float | None = None,
-    method: Method = "rows",
-    alpha: float = 0.05,
-) -> Interval:
-    """Mean of per-row values (a score of the baseline) and its interval, with the variance of the verdict.
-
-    Args:
-        values: (r, n) or (n,), NaN where not scored; complete repeats count, or the finished folds of the first.
-        fold_of: The same shape; fold of each row from 0, -1 where it is not scored.
-        groups: (n,) group of each row.
-        seed_variance: Measured seed noise of one fold mean.
-        factor: As for `Judge`.
-        method: As for `Judge`.
-        alpha: One minus the coverage.
-    """
-    v, _, folds = check_values(values, values, fold_of)
-    n_splits = int(folds.max()) + 1
-    look = last_look(v, folds, n_splits)
-    scored = select_scored(v, folds, look, n_splits)
-    if method == "folds":
-        e = estimate_from_folds(scored, n_splits)
-    else:
-        codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1][scored.rows]
-        e = estimate_from_rows(scored, n_splits, groups=codes, seed_variance=seed_variance, factor=factor)
-    se = math.sqrt(e.variance)
-    half = float(stats.t.isf(alpha / 2, e.n_clusters - 1)) * se if e.n_clusters > 1 else math.inf
-    return Interval(e.mean, e.mean - half, e.mean + half, se)
 
 
 def compare(
@@ -494,37 +392,6 @@ def compare(
     return judge.judge(a, b, fold_of, judge.looks()[-1], seed_variance=seed_variance)
 
 
-def needs_interval_only(
-    n: int, *, n_groups: int | None = None, smallest_class: float | None = None, scheme: str = "k_fold"
-) -> str | None:
-    """Why no verdict may be given on such data, as a code; None: it may.
-
-    Args:
-        n: Rows.
-        n_groups: Groups, where rows come in groups.
-        smallest_class: Rows of the rarest class in a test fold, on average over folds.
-        scheme: As in `folds.scheme`; leave-one-out has one repeat, no spread between models, and a skewed error.
-    """
-    if scheme != "k_fold":
-        return "leave_one_out"
-    if n_groups is not None and n_groups < FEWEST_GROUPS:
-        return "few_groups"
-    if n < FEWEST_ROWS:
-        return "tiny_n"
-    if smallest_class is not None and smallest_class < FEWEST_OF_CLASS:
-        return "few_of_class"
-    return None
-
-
-def needs_fold_values(class_counts: ArrayLike) -> bool:
-    """AUC is to be judged by `method="folds"`: a test fold has fewer than 8 of a class.
-
-    Args:
-        class_counts: (folds, classes) rows of each class in each test fold.
-    """
-    return bool((np.asarray(class_counts) < FEWEST_FOR_AUC).any())
-
-
 def smallest_detectable_gain(judgements: Judgement | Iterable[Judgement]) -> float | None:
     """The gain that all repeats would find with 80 % power, about 2.8 standard errors; of several ideas the median one's."""
     several = [judgements] if isinstance(judgements, Judgement) else judgements
@@ -532,41 +399,18 @@ def smallest_detectable_gain(judgements: Judgement | Iterable[Judgement]) -> flo
     return float(np.median(gains)) if gains else None
 
 
-def check_values(
-    values_a: ArrayLike, values_b: ArrayLike, fold_of: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The three as (r, n) arrays.
-
-    Raises:
-        VerdictError: Shapes that differ.
-    """
-    a, b = np.atleast_2d(np.asarray(values_a, dtype=float)), np.atleast_2d(np.asarray(values_b, dtype=float))
-    folds = np.atleast_2d(np.asarray(fold_of))
-    if not a.shape == b.shape == folds.shape or a.ndim != 2 or a.size == 0:
-        raise VerdictError(
-            say("compare: losses and folds must have one shape, (rows,) or (repeats, rows); got {a}, {b} and {folds}.",
-                a=a.shape, b=b.shape, folds=folds.shape)
-        )
-    return a, b, folds.astype(np.int64)
-
-
-def last_look(values: NDArray[np.float64], fold_of: NDArray[np.int64], n_splits: int) -> Look:
-    """How far `values` (r, n) are filled in: the last complete repeat, or the finished folds of the first.
-
-    Raises:
-        VerdictError: Not one fold is finished.
-    """
-    filled = ~np.isnan(values) | (fold_of < 0)
-    n_repeats = int(filled.all(axis=1).cumprod().sum())
-    if n_repeats:
-        return Look(n_repeats, n_splits)
-    finished = [bool(filled[0][fold_of[0] == k].all()) for k in range(n_splits)]
-    if not finished[0]:
-        raise VerdictError(say("interval: must be given at least one finished fold; got none."))
-    return Look(1, int(np.cumprod(finished).sum()))
-
-
 __all__ = [
-    "Estimate", "Interval", "Judge", "Judgement", "Look", "Outcome", "compare", "half_split_factor", "interval",
-    "needs_fold_values", "needs_interval_only", "seed_variance", "smallest_detectable_gain",
+    "Estimate",
+    "Interval",
+    "Judge",
+    "Judgement",
+    "Look",
+    "Outcome",
+    "compare",
+    "half_split_factor",
+    "interval",
+    "needs_fold_values",
+    "needs_interval_only",
+    "seed_variance",
+    "smallest_detectable_gain",
 ]

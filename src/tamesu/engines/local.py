@@ -17,14 +17,14 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from tamesu.engines.base import Finished, NextTrial, OnTrialEpoch
+from tamesu.engines.base import Finished, NextTrial, OnTrialEpoch, describe_error
 from tamesu.engines.machine import count_cores, find_devices, threads_per_trial, worker_environment
 from tamesu.engines.worker import SavedModel
-from tamesu.errors import StoreError
+from tamesu.errors import FitError, StoreError
 from tamesu.texts import language, say
 
 if TYPE_CHECKING:
-    from tamesu.data import Dataset
+    from tamesu.dataset import Dataset
     from tamesu.store import Store
     from tamesu.trial import Trial
 
@@ -58,13 +58,8 @@ class LocalEngine:
         on_epoch: OnTrialEpoch | None = None,
         on_print: Callable[[str], None] | None = None,
     ):
-        n_cores = count_cores()
         self.devices = tuple(devices) if devices else find_devices()
-        on_cpu = self.devices == ("cpu",)
-        self.threads = threads or (threads_per_trial(n_cores) if on_cpu else max(1, n_cores // len(self.devices)))
-        self.threads = min(self.threads, n_cores)
-        most = max(1, n_cores // self.threads)
-        self.n_workers = min(n_workers or most, most) if on_cpu else n_workers or len(self.devices)
+        self.n_workers, self.threads = _share_out(self.devices, count_cores(), n_workers, threads)
         self.dataset, self.store = dataset, store
         self.on_epoch, self.on_print = on_epoch, on_print
         self._workers: list[_Worker] = []
@@ -79,19 +74,23 @@ class LocalEngine:
 
         Raises:
             StoreError: A result cannot be kept; training on would lose every further one.
-            RuntimeError: Workers cannot be started.
+            FitError: Workers cannot be started.
         """
         again: collections.deque[Trial] = collections.deque()  # lost to a crash
+        asks = True  # until None came; then again as soon as something finished
         try:
             while True:
-                while (worker := self._free_worker()) is not None:
+                while (asks or again) and (worker := self._free_worker()) is not None:
                     trial = again.popleft() if again else next_trial()
                     if trial is None:
-                        break
-                    (worker if worker.is_started else self._start(worker)).run(trial)
+                        asks = False
+                    else:
+                        (worker if worker.is_started else self._start(worker)).run(trial)
                 if not any(worker.trial for worker in self._workers):
                     return
-                yield from self._finished(again)
+                for finished in self._finished(again):
+                    asks = True
+                    yield finished
         finally:
             for worker in [worker for worker in self._workers if worker.trial]:
                 self._end(worker)
@@ -125,7 +124,7 @@ class LocalEngine:
             "language": language(),
             "device": worker.device.partition(":")[0],
             "threads": worker.threads,
-            "store": self.store.where if shared and self.store else None,
+            "store": self.store.where if self.store is not None and shared else None,
         }
         worker.start(settings, self.dataset, self._events, self.on_print)
         return worker
@@ -158,6 +157,13 @@ class LocalEngine:
                 yield Finished(trial, None, text, trace)
             case ("store", text, _):
                 raise StoreError(text)
+            case ("unsent", text):
+                raise FitError(
+                    say(
+                        "the data must be picklable to reach worker processes; got {reason!r}. Use text, numbers or arrays.",
+                        reason=text,
+                    )
+                )
             case ("gone",):
                 yield from self._replace(worker, again)
 
@@ -170,7 +176,7 @@ class LocalEngine:
         if not worker.is_ready:
             self._dead_starts += 1
             if self._dead_starts >= MAX_DEAD_STARTS:
-                raise RuntimeError(
+                raise FitError(
                     say("worker processes must start; got {ending}. They said:\n{words}", ending=ending, words=words or "-")
                 )
             again.append(trial)
@@ -212,20 +218,22 @@ class _Worker:
         return self.process is not None
 
     def start(self, settings: dict[str, Any], dataset: Dataset, events: Events, on_print: Callable[[str], None] | None) -> None:
-        own_group: dict[str, Any] = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"start_new_session": True}
-        )  # the terminal's Ctrl-C reaches the parent only, and what a learner started can be ended with it
+        # its own group: the terminal's Ctrl-C reaches the parent only, and what a learner started can be ended with it
+        new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tamesu.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=worker_environment(self.device, self.threads, os.environ),
-            **own_group,
+            creationflags=new_group,
+            start_new_session=not new_group,
         )
         process = self.process
-        assert process.stdin and process.stdout and process.stderr
-        self._spawn(_send_all, process.stdin, [settings, dataset], self._outbox)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._spawn(self._send, process.stdin, [settings, dataset], events)
         self._listeners.append(self._spawn(self._hear, process.stderr, on_print))
         self._listeners.append(self._spawn(self._receive, process.stdout, events))
 
@@ -264,6 +272,21 @@ class _Worker:
             listener.join(timeout=1)
         return "\n".join(self._lines)
 
+    def _send(self, pipe: IO[bytes], first: list[Any], events: Events) -> None:
+        """Pickle straight into the pipe, so that a large dataset is never held a second time."""
+        try:
+            with pipe:
+                for message in first:
+                    pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+                pipe.flush()
+                while (trial := self._outbox.get()) is not None:
+                    pickle.dump(trial, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+                    pipe.flush()
+        except OSError:  # the worker is gone: its other pipe tells
+            return
+        except Exception as error:  # a column holds something that cannot be pickled
+            events.put((self, ("unsent", describe_error(error)[0])))
+
     def _receive(self, pipe: IO[bytes], events: Events) -> None:
         with pipe, contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
@@ -284,16 +307,14 @@ class _Worker:
         return thread
 
 
-def _send_all(pipe: IO[bytes], first: list[Any], outbox: queue.SimpleQueue[Any]) -> None:
-    """Pickle straight into the pipe, so that a large dataset is never held a second time."""
-    with contextlib.suppress(OSError), pipe:  # the worker is gone: its other pipe tells
-        for message in first:
-            pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
-        while True:
-            pipe.flush()
-            if (message := outbox.get()) is None:
-                return
-            pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+def _share_out(devices: Sequence[str], n_cores: int, n_workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Workers, and threads for each: never more threads than cores, unless there are more accelerators than cores."""
+    if set(devices) == {"cpu"}:
+        threads = min(threads or threads_per_trial(n_cores), n_cores)
+        most = n_cores // threads
+        return min(n_workers or most, most), threads
+    n_workers = n_workers or len(devices)
+    return n_workers, min(threads or n_cores, max(1, n_cores // n_workers))
 
 
 def _kill_all(workers: list[_Worker]) -> None:

@@ -13,7 +13,7 @@ from tamesu.errors import StoreError
 from tamesu.trial import run_trial
 
 if TYPE_CHECKING:
-    from tamesu.data import Dataset
+    from tamesu.dataset import Dataset
     from tamesu.store import Store
 
 

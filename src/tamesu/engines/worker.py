@@ -8,6 +8,7 @@ itself, and whatever its learner started, as soon as the parent is gone.
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import pickle
 import queue
@@ -73,20 +74,21 @@ def _serve(dataset: Any, settings: dict[str, Any], trials: queue.SimpleQueue[Tri
             pickle.dump(message, outgoing, protocol=pickle.HIGHEST_PROTOCOL)
             outgoing.flush()
 
+    def answer(trial: Trial) -> tuple[Any, ...]:
+        def on_epoch(epoch: int, loss: float | None) -> None:
+            send("epoch", trial.key, int(epoch), math.nan if loss is None else float(loss))
+
+        try:
+            result, fitted = run_trial(dataset, trial, settings["device"], settings["threads"], on_epoch)
+            return "result", result, _keep(store, result, fitted if trial.keep_model else None)
+        except StoreError as error:
+            return "store", *describe_error(error)
+        except Exception as error:
+            return "error", *describe_error(error)
+
     send("ready")
     while True:
-        trial = trials.get()
-        key = trial.key
-        try:
-            result, fitted = run_trial(
-                dataset, trial, settings["device"], settings["threads"], lambda epoch, loss: send("epoch", key, epoch, loss)
-            )
-            send("result", result, _keep(store, result, fitted if trial.keep_model else None))
-        except StoreError as error:
-            send("store", *describe_error(error))
-        except Exception as error:
-            send("error", *describe_error(error))
-        trial = result = fitted = None
+        send(*answer(trials.get()))
 
 
 def _keep(store: Store | None, result: TrialResult, fitted: Any) -> Path | None:

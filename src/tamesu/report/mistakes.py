@@ -32,7 +32,7 @@ def describe_mistakes(result: StudyResult, dataset: Dataset | None) -> dict[str,
     found = describe(result, prediction[scored], np.asarray(result.y)[scored])
     rows, loss = np.flatnonzero(scored), found.pop("_loss")
     order = np.argsort(-loss, kind="stable")[:MAX_WORST]
-    worst = [{"id": str(result.ids[rows[i]]), "loss": loss[i], **found["_row"](i)} for i in order]
+    worst = [{"id": str(result.ids[rows[i]]), "row": int(rows[i]), "loss": loss[i], **found["_row"](i)} for i in order]
     del found["_row"]
     for row, inputs in zip(worst, _inputs_of([rows[i] for i in order], result, dataset), strict=True):
         row["inputs"] = inputs

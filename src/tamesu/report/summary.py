@@ -10,11 +10,23 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from tamesu.data import Dataset
+from tamesu.multiplicity import overuse
 from tamesu.report.mistakes import describe_mistakes
 from tamesu.results import ArmResult, FoldScore, Gain, MetricInfo, StudyResult
 
 UNDECIDED = "undecided"
-NOT_JUDGED = "not_judged"  # the reason of an idea that was stopped before its first look
+NOT_JUDGED = "not_judged"  # the reason of an idea that was stopped, or failed, before its first look
+DETAILS = (  # of a judgement, as they are
+    "final",
+    "small",
+    "margin",
+    "standard_error",
+    "n_rows",
+    "n_differ",
+    "rows_needed",
+    "repeats_needed",
+    "split_fraction",
+)
 
 
 def summarise(result: StudyResult, dataset: Dataset | None = None) -> dict[str, Any]:
@@ -110,43 +122,14 @@ def _gain(gain: Gain | None) -> dict[str, Any] | None:
 
 def _idea(arm: ArmResult) -> dict[str, Any]:
     judged = arm.judgement
-    if judged is None:
-        verdict: dict[str, Any] = {"outcome": UNDECIDED, "gain": None, "interval": None, "p_value": None}
-        details: dict[str, Any] = {
-            "reason": NOT_JUDGED,
-            "final": False,
-            "small": False,
-            "margin": None,
-            "standard_error": None,
-            "n_rows": 0,
-            "n_differ": 0,
-            "look": None,
-            "rows_needed": None,
-            "split_fraction": None,
-        }
-    else:
-        verdict = {
-            "outcome": judged.outcome.value,
-            "gain": judged.gain,
-            "interval": [judged.low, judged.high],
-            "p_value": judged.p_value,
-        }
-        details = {
-            "reason": judged.reason,
-            "final": judged.final,
-            "small": judged.small,
-            "margin": judged.margin,
-            "standard_error": judged.standard_error,
-            "n_rows": judged.n_rows,
-            "n_differ": judged.n_differ,
-            "look": None if judged.look is None else list(judged.look),
-            "rows_needed": judged.rows_needed,
-            "split_fraction": judged.split_fraction,
-        }
+    look = None if judged is None else judged.look
     return {
         "name": arm.idea,
         "arm": arm.name,
-        **verdict,
+        "outcome": UNDECIDED if judged is None else judged.outcome.value,
+        "gain": None if judged is None else judged.gain,
+        "interval": None if judged is None else [judged.low, judged.high],
+        "p_value": None if judged is None else judged.p_value,
         "n_trainings": arm.n_trainings,
         "seconds": arm.seconds,
         "note": arm.note,
@@ -154,7 +137,9 @@ def _idea(arm: ArmResult) -> dict[str, Any]:
         "metric_gain": _gain(arm.metric_gain),
         "confirmed": arm.confirmed,
         "level": arm.level,
-        **details,
+        "reason": NOT_JUDGED if judged is None else judged.reason,
+        "look": None if look is None else {"repeat": look.repeat, "fold": look.fold},
+        **{name: None if judged is None else getattr(judged, name) for name in DETAILS},
         "patch": arm.patch,
         "folds": _folds(arm.folds),
     }
@@ -166,8 +151,7 @@ def _sensitivity(result: StudyResult) -> dict[str, Any]:
     claims = [one.gain for one in judged if one.outcome.value == "helps"]
     claimed = max(claims, default=None)
     m, budget, luck = result.n_compared, result.n_planned, result.luck_line
-    beaten_by_luck = claimed is not None and luck is not None and claimed < 2 * luck
-    alarm = "red" if m > budget else "amber" if 2 * m > budget or beaten_by_luck else "none"
+    near_luck = claimed is not None and luck is not None and claimed < 2 * luck
     variance = result.baseline.seed_variance
     return {
         "seed_noise": None if variance is None else math.sqrt(max(variance, 0.0)),
@@ -177,8 +161,8 @@ def _sensitivity(result: StudyResult) -> dict[str, Any]:
         "claimed_gain": claimed,
         "n_planned": budget,
         "n_compared": m,
-        "alarm": alarm,
-        "claim_near_luck": beaten_by_luck,
+        "alarm": overuse(m, budget, claimed_gain=claimed, luck=luck),
+        "claim_near_luck": near_luck,
     }
 
 

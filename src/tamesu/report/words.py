@@ -28,6 +28,7 @@ SHARES = ("fraction", "share", "percent")  # units of metrics from 0 to 1, shown
 
 # States of an idea: the four outcomes, and two ways of not having one.
 STATES = ("helps", "undecided", "same", "hurts", "waiting", "failed")  # the order they are shown in
+OUTCOMES = ("helps", "hurts", "no difference", "undecided")
 _STATE_OF = {"helps": "helps", "hurts": "hurts", "no difference": "same", "undecided": "undecided"}
 
 
@@ -224,27 +225,36 @@ def _standing(idea: Summary, summary: Summary) -> str:
 
 def why_undecided(idea: Summary) -> str:
     """The reason of an `undecided`, and what would decide it."""
-    reason, rows = idea["reason"], idea["rows_needed"]
-    if not idea["final"] and reason not in FIXED_REASONS:
-        return say("The run stopped before it was settled; run the same command again and it goes on.")
-    if reason == "more_repeats":
-        return say("Most of the uncertainty comes from how rows were split: more repeats (`folds.max_repeats`) would narrow it.")
-    if reason == "few_differ":
-        return say("With it, fewer than 10 rows are predicted otherwise; a handful of rows is no basis for a verdict.")
-    if reason == "few_rows":
-        return say("There are too few rows for a verdict here; read the interval only.")
-    if reason == "few_groups":
-        return say("There are too few groups for a verdict here; read the interval only.")
-    if reason == "few_in_class":
-        return say("A class has too few rows in each fold for a verdict; read the interval only.")
-    if reason == "leave_one_out":
-        return say("Leaving one out allows no verdict, only an interval; use k-fold for one.")
-    if rows is None:
-        return say("More repeats will not settle it; only more rows can.")
-    return say("More repeats will not settle it: if the gain is what it looks like, about {rows} rows would.", rows=count(rows))
+    match idea["reason"]:
+        case "budget" | "not_yet":
+            return say("The run stopped before it was settled; run the same command again and it goes on.")
+        case "few_differ":
+            return say("It changes the prediction of only {n} rows or groups, too few to tell from luck.", n=idea["n_differ"])
+        case "tiny_n":
+            return say("There are too few rows for a verdict; read the interval only.")
+        case "few_groups":
+            return say("There are too few groups for a verdict; read the interval only.")
+        case "few_of_class":
+            return say("A class has too few rows in each fold for a verdict; read the interval only.")
+        case "leave_one_out":
+            return say("Leave-one-out cannot be repeated, so it gives an interval but no verdict; k folds would give one.")
+    if _needs_repeats(idea):
+        if idea["repeats_needed"] is None:
+            return say("Most of the doubt is the luck of splits and seeds: more repeats (`folds.max_repeats`) would narrow it.")
+        return say(
+            "Most of the doubt is the luck of splits and seeds: about {n} repeats (`folds.max_repeats`) would settle it.",
+            n=idea["repeats_needed"],
+        )
+    if idea["rows_needed"] is None:
+        return say("More repeats will not settle it, and no number of rows would: what is seen is no gain at all.")
+    return say(
+        "More repeats will not settle it; if the change is what it looks like, about {rows} rows would.",
+        rows=count(idea["rows_needed"]),
+    )
 
 
-FIXED_REASONS = ("few_rows", "few_groups", "few_in_class", "leave_one_out")  # true from the start, whatever is trained
+def _needs_repeats(idea: Summary) -> bool:
+    return idea["split_fraction"] is not None and idea["split_fraction"] > 0.5
 
 
 def advice(idea: Summary) -> str:
@@ -262,12 +272,17 @@ def advice(idea: Summary) -> str:
         return say("run again: it goes on")
     if state == "failed":
         return say("mend the idea, run again")
-    if not idea["final"] and idea["reason"] not in FIXED_REASONS:
-        return say("run again: it goes on")
-    if idea["reason"] == "more_repeats":
+    match idea["reason"]:
+        case "budget" | "not_yet":
+            return say("run again: it goes on")
+        case "few_differ":
+            return say("hardly any prediction changes")
+        case "leave_one_out":
+            return say("use k folds")
+        case "tiny_n" | "few_groups" | "few_of_class":
+            return say("needs more data")
+    if _needs_repeats(idea):
         return say("allow more repeats")
-    if idea["reason"] == "few_differ":
-        return say("hardly any prediction changes")
     if idea["rows_needed"]:
         return say("needs about {rows} rows", rows=count(idea["rows_needed"]))
-    return say("needs more data")
+    return say("nothing to be gained here")

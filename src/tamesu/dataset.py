@@ -1,0 +1,102 @@
+"""Rows as everything after the door sees them: raw columns, pictures, and digests that say when they changed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamesu.fields import Field, as_text
+from tamesu.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with their raw columns and pictures; values are read through a field, never stored typed.
+
+    Attributes:
+        ids: Unique names of the rows.  (n,) object of str
+        table: Raw columns by field name, pictures excluded; rows in the order of `ids`, index 0…n-1.
+        pictures: One set of n pictures by image field name.
+        classes: (field name, kind) → sorted classes in the whole training table; `take` keeps them.
+        digests: Field name → hex digest of that column's content over all rows; of an image field, of its files' contents.
+        where: What messages call this table, such as "train.csv".
+    """
+
+    ids: NDArray[np.object_]
+    table: pd.DataFrame
+    pictures: Mapping[str, Pictures]
+    classes: Mapping[tuple[str, str], tuple[str, ...]]
+    digests: Mapping[str, str]
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, index: NDArray[Any] | list[int] | slice) -> Dataset:
+        """These rows, in this order; `index` holds positions or is a mask."""
+        return replace(
+            self,
+            ids=self.ids[index],
+            table=self.table.iloc[index].reset_index(drop=True),
+            pictures={name: pictures.take(index) for name, pictures in self.pictures.items()},
+        )
+
+    def without(self, names: Iterable[str]) -> Dataset:
+        """The same rows with these fields gone; names that are not there are fine."""
+        gone = set(names)
+        return replace(
+            self,
+            table=self.table[[name for name in self.table.columns if name not in gone]],
+            pictures={name: pictures for name, pictures in self.pictures.items() if name not in gone},
+            digests={name: digest for name, digest in self.digests.items() if name not in gone},
+        )
+
+    def values(self, name: str, field: Field) -> Any:
+        """The column as `field` reads it: one typed array.  (n,)
+
+        Raises:
+            DataError: Cells that the field's kind cannot be.
+        """
+        return field.read(self.table[name], self.ids, f"{self.where} {name}")
+
+    def digest(self, names: Iterable[str]) -> str:
+        """Hex digest of these fields' content and of the ids; it changes with the order of rows, not with that of names."""
+        total = hashlib.blake2b(self._ids_digest, digest_size=16)
+        for name in sorted(set(names)):
+            total.update(f"{name}\0{self.digests[name]}\0".encode())
+        return total.hexdigest()
+
+    @functools.cached_property
+    def _ids_digest(self) -> bytes:
+        return texts_digest(self.ids)
+
+
+def column_digest(column: pd.Series) -> str:
+    """Digest of a raw column's content, in row order."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = np.where(np.isnan(numbers), np.nan, numbers) + 0.0  # one NaN and one zero, whatever their bits
+        return hashlib.blake2b(np.ascontiguousarray(numbers).data, digest_size=16).hexdigest()
+    missing = column.isna().to_numpy()
+    cells = zip(missing, column.astype(object), strict=True)
+    return texts_digest(None if gone else _cell_text(cell) for gone, cell in cells).hex()
+
+
+def _cell_text(cell: Any) -> str:
+    return repr([as_text(one) for one in cell]) if isinstance(cell, (list, tuple, np.ndarray)) else as_text(cell)
+
+
+def texts_digest(texts: Iterable[object]) -> bytes:
+    """Digest of texts in their order; None differs from the empty text."""
+    parts = [None if text is None else str(text) for text in texts]
+    total = hashlib.blake2b(digest_size=16)
+    total.update(np.array([-1 if part is None else len(part) for part in parts], dtype=np.int64).tobytes())
+    total.update("".join(part or "" for part in parts).encode("utf-8", "surrogatepass"))
+    return total.digest()

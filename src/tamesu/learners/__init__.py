@@ -1,0 +1,1 @@
+"""Learners: what turns training rows and a recipe into something that predicts."""

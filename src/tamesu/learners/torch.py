@@ -1,0 +1,191 @@
+"""The PyTorch learner, in small steps that a subclass can replace.
+
+`fit` reads as the method: targets, inputs and pixels are fitted on the training rows, then a network goes through a
+fixed number of epochs. To change a step, subclass `TorchLearner`, override it, and name your class in the study:
+`learner: my_module:MyLearner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tamesu.batches import Batch, Feed, make_batches, make_feed
+from tamesu.config import TrainConfig
+from tamesu.errors import ConfigError
+from tamesu.fields import Field, ImageField
+from tamesu.learners.base import OnEpoch
+from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
+from tamesu.learners.torch_steps import Average, Training, autocast, cosine_with_warmup, decay_groups, quiet_random_state
+from tamesu.losses import LOSSES
+from tamesu.nets.activations import make_activation
+from tamesu.nets.backbones import check_model
+from tamesu.nets.heads import InputShape, Network, Standardise
+from tamesu.pixels import FittedPixels, fit_pixels
+from tamesu.preprocess import fit_inputs
+from tamesu.targets import Target, make_target
+from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.dataset import Dataset
+    from tamesu.recipe import Recipe
+
+
+class TorchLearner:
+    """Trains a network on pictures, table, or both, for a fixed number of epochs."""
+
+    def check(self, recipe: Recipe, dataset: Dataset) -> list[str]:
+        """What of the recipe cannot be honoured, one sentence each."""
+        mistakes = []
+        if not recipe.inputs:
+            mistakes.append(say("fields: must have an input (an image, a label or a number that is no target); got none."))
+        has_images = any(isinstance(field, ImageField) for field in recipe.inputs.values())
+        try:
+            make_activation(recipe.model.activation)
+        except ConfigError as error:
+            mistakes += error.mistakes
+        if has_images:
+            mistakes += check_model(recipe.model) or self._check_backbone(recipe, dataset)
+        return mistakes
+
+    def _check_backbone(self, recipe: Recipe, dataset: Dataset) -> list[str]:
+        fresh = recipe.model.model_copy(update={"weights": "none"}) if recipe.model.weights == "hub" else recipe.model
+        channels = {name: dataset.pictures[name].channels for name, one in recipe.inputs.items() if isinstance(one, ImageField)}
+        try:
+            with quiet_random_state(0, torch.device("cpu")):
+                Network(fresh, InputShape(channels, recipe.size, 0, ()), {})
+        except ConfigError as error:
+            return error.mistakes
+        return []
+
+    def fit(
+        self, rows: Dataset, recipe: Recipe, seed: int, device: str = "cpu", on_epoch: OnEpoch | None = None
+    ) -> FittedTorch:
+        """Trains on all of `rows`.
+
+        Raises:
+            DataError: A target's value is missing or unknown.
+            ConfigError: The recipe asks for what this learner does not have (see `check`).
+        """
+        place = torch.device(device)
+        with quiet_random_state(seed, place):
+            targets = self.make_targets(rows, recipe.targets)
+            inputs = fit_inputs(rows, network_inputs(recipe))
+            feed = make_feed(rows, recipe, inputs, targets)
+            pixels = fit_pixels(feed)
+            feed = feed.with_ranges({name: (one.low, one.high) for name, one in pixels.items()})
+            shape = InputShape(
+                {name: pictures.channels for name, pictures in feed.pictures.items()},
+                recipe.size,
+                feed.inputs.table.shape[1],
+                tuple(feed.inputs.category_sizes),
+            )
+            network = self.make_network(recipe, shape, targets)
+            set_pixels(network, pixels)
+            training = self.make_training(network, recipe, targets, place, n_steps=self.count_steps(feed, recipe.train))
+            log = [self.train_epoch(training, feed, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
+            return FittedTorch(self, recipe, training.result(), shape, inputs, targets, log, place)
+
+    def load(self, folder: Path) -> FittedTorch:
+        """What `FittedTorch.save` wrote."""
+        return load_fitted_torch(self, Path(folder))
+
+    # ---- the steps, in the order they are taken
+
+    def make_targets(self, rows: Dataset, fields: Mapping[str, Field]) -> dict[str, Target]:
+        """What is predicted, fitted on the training rows."""
+        made = {name: make_target(name, field, rows.classes.get((name, field.kind), ())) for name, field in fields.items()}
+        return {name: target.fit(rows.values(name, target.field)) for name, target in made.items()}
+
+    def make_network(self, recipe: Recipe, shape: InputShape, targets: Mapping[str, Target]) -> nn.Module:
+        """The network: (pictures by field (b, h, w, c), table (b, f), categories (b, g)) to raw outputs by target."""
+        return Network(recipe.model, shape, {name: target.n_outputs for name, target in targets.items()})
+
+    def make_training(
+        self, network: nn.Module, recipe: Recipe, targets: Mapping[str, Target], device: torch.device, n_steps: int
+    ) -> Training:
+        """Everything that changes while training."""
+        order = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+        network = network.to(device=device, memory_format=order)  # type: ignore[call-overload]
+        network.train()
+        return Training(
+            network=network,
+            forward=torch.compile(network) if recipe.train.compile else network,
+            optimizer=self.make_optimizer(network, recipe.train),
+            schedule=self.make_schedule(recipe.train, n_steps),
+            average=Average(network, recipe.train.ema) if recipe.train.ema else None,
+            settings=recipe.train,
+            targets=dict(targets),
+            device=device,
+        )
+
+    def make_optimizer(self, network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+        """AdamW; weights decay, biases and scales do not."""
+        groups = decay_groups(network, settings.weight_decay)
+        on = next(network.parameters()).device.type
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=on in {"cpu", "cuda"})
+
+    def make_schedule(self, settings: TrainConfig, n_steps: int) -> Callable[[int], float]:
+        """Step to share of the learning rate: a linear warm-up, then half a cosine down to zero."""
+        return cosine_with_warmup(n_steps, settings.warmup_fraction)
+
+    def count_steps(self, feed: Feed, settings: TrainConfig) -> int:
+        """Steps of the whole training."""
+        return settings.epochs * -(-len(feed) // settings.batch_size)
+
+    def train_epoch(self, training: Training, feed: Feed, epoch: int, seed: int, on_epoch: OnEpoch | None) -> dict[str, Any]:
+        """Goes through the rows once; returns the epoch's entry in the log."""
+        training.start_epoch()
+        for batch in make_batches(feed, training.settings.batch_size, epoch=epoch, seed=seed):
+            self.train_step(training, batch)
+        entry = training.end_epoch(epoch + 1)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, float("nan") if entry["loss"] is None else entry["loss"])
+        return entry
+
+    def train_step(self, training: Training, batch: Batch) -> None:
+        """One step down the gradient; one that is not finite is left out and counted."""
+        weight = torch.from_numpy(batch.weight[: batch.n_real]).to(training.device)
+        with autocast(training.settings, training.device):
+            raw = self.forward(training.forward, batch, training.device)
+        loss = self.loss(raw, batch, weight, training)
+        training.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        training.apply_gradient(loss.detach(), batch.n_real)
+
+    def forward(self, network: Any, batch: Batch, device: torch.device) -> dict[str, Tensor]:
+        """Raw outputs of the batch's rows; padding is cut off before, as batch normalisation would see it."""
+        n = batch.n_real
+        pictures = {name: torch.from_numpy(values[:n]).to(device) for name, values in batch.pictures.items()}
+        table, categories = torch.from_numpy(batch.table[:n]).to(device), torch.from_numpy(batch.categories[:n]).to(device)
+        raw: dict[str, Tensor] = network(pictures, table, categories)
+        return {name: values.float() for name, values in raw.items()}
+
+    def loss(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> Tensor:
+        """Mean over rows of the targets' losses."""
+        total = weight.new_zeros(())
+        for name, target in training.targets.items():
+            encoded = torch.from_numpy(batch.targets[name][: batch.n_real]).to(training.device)
+            smoothing = training.settings.label_smoothing
+            each = LOSSES[target.kind](raw[name], encoded, weight, torch, label_smoothing=smoothing)
+            total = total + each.sum() / weight.sum()
+        return total
+
+    def predict_step(self, network: nn.Module, batch: Batch, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
+        """Raw outputs of the batch's real rows, in float64 on the CPU."""
+        with torch.inference_mode(), autocast(recipe.train, device):
+            raw = self.forward(network, batch, device)
+        return {name: values.cpu().double() for name, values in raw.items()}
+
+
+def set_pixels(network: nn.Module, pixels: Mapping[str, FittedPixels]) -> None:
+    """Puts mean and spread of the training pictures into the network, where it standardises."""
+    if isinstance(network, Network):
+        for name, fitted in pixels.items():
+            standardise = network.standardise[network.keys[name]]
+            if isinstance(standardise, Standardise):
+                standardise.set(fitted.mean, fitted.std)

@@ -1,0 +1,128 @@
+"""What the PyTorch learner leaves: a network with everything that was fitted beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tamesu.batches import make_batches, make_feed
+from tamesu.errors import FitError
+from tamesu.fields import Field, LabelField, NumberField, some_rows
+from tamesu.learners.base import NAME_FILE, learner_name
+from tamesu.nets.heads import InputShape
+from tamesu.preprocess import FittedInputs
+from tamesu.recipe import Recipe
+from tamesu.targets import Target, target_from_json
+from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.dataset import Dataset
+    from tamesu.learners.torch import TorchLearner
+
+PREDICT_PIXELS = 2**20  # pictures of this many pixels together make a batch when predicting
+
+
+@dataclass(eq=False)
+class FittedTorch:
+    """A trained network, and how its inputs and outputs are read.
+
+    Attributes:
+        log: One entry an epoch.
+    """
+
+    learner: TorchLearner
+    recipe: Recipe
+    network: nn.Module
+    shape: InputShape
+    inputs: FittedInputs
+    targets: dict[str, Target]
+    log: list[dict[str, Any]]
+    device: torch.device
+
+    def predict(self, rows: Dataset) -> dict[str, NDArray[Any]]:
+        """By target: (n, k) probabilities, or (n,) numbers in the target's unit.
+
+        Raises:
+            FitError: A prediction is not finite.
+        """
+        feed = make_feed(rows, self.recipe, self.inputs, {})
+        pixels = max(1, self.recipe.size[0] * self.recipe.size[1])
+        batch_size = int(np.clip(PREDICT_PIXELS // pixels, 1, 256))
+        self.network.eval()
+        parts: dict[str, list[torch.Tensor]] = {name: [] for name in self.targets}
+        for batch in make_batches(feed, batch_size):
+            for name, raw in self.learner.predict_step(self.network, batch, self.recipe, self.device).items():
+                parts[name].append(raw)
+        out = {}
+        for name, target in self.targets.items():
+            raw = torch.cat(parts[name]) if parts[name] else torch.zeros(0, target.n_outputs, dtype=torch.float64)
+            out[name] = target.decode(raw, torch).numpy()
+            self._check_finite(name, out[name], rows)
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Writes network.safetensors, fitted.json, learner.json and the fitted inputs into a folder.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        # clone: a tensor in channels-last order, or one that shares memory, is not what safetensors takes
+        state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.network.state_dict().items()}
+        save_file(state, folder / "network.safetensors")
+        self.inputs.save(folder / "inputs")
+        kept = {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "shape": self.shape.to_json(),
+            "targets": [target.to_json() for target in self.targets.values()],
+            "log": self.log,
+        }
+        (folder / "fitted.json").write_text(json.dumps(kept), encoding="utf-8")
+        (folder / NAME_FILE).write_text(json.dumps({"learner": learner_name(self.learner)}), encoding="utf-8")
+
+    def _check_finite(self, name: str, values: NDArray[Any], rows: Dataset) -> None:
+        wrong = ~np.isfinite(values).reshape(len(values), -1).all(axis=1) if values.size else np.zeros(len(values), dtype=bool)
+        if wrong.any():
+            raise FitError(
+                say(
+                    "{where}: predictions of {name!r} must be finite; got {value} for {rows} after {epochs} epochs at "
+                    "learning rate {rate}. Lower train.learning_rate, or raise train.warmup_fraction.",
+                    where=rows.where,
+                    name=name,
+                    value=values[wrong].ravel()[~np.isfinite(values[wrong].ravel())][0],
+                    rows=some_rows(rows.ids, wrong),
+                    epochs=self.recipe.train.epochs,
+                    rate=self.recipe.train.learning_rate,
+                )
+            )
+
+
+def load_fitted_torch(learner: TorchLearner, folder: Path) -> FittedTorch:
+    """What `FittedTorch.save` wrote, on the CPU."""
+    kept = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
+    recipe = Recipe.model_validate(kept["recipe"])
+    targets = {one["name"]: target_from_json(one) for one in kept["targets"]}
+    shape = InputShape.from_json(kept["shape"])
+    # the weights come from our own file: nothing is fetched, nor is the file they once came from needed
+    fresh = recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": "none"})})
+    with torch.random.fork_rng(devices=[]):
+        network = learner.make_network(fresh, shape, targets)
+    network.load_state_dict(load_file(folder / "network.safetensors"))
+    order = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    network = network.to(memory_format=order).eval()  # type: ignore[call-overload]
+    inputs = FittedInputs.load(folder / "inputs")
+    return FittedTorch(learner, recipe, network, shape, inputs, targets, kept["log"], torch.device("cpu"))
+
+
+def network_inputs(recipe: Recipe) -> dict[str, Field]:
+    """The inputs that are columns of the table."""
+    return {name: field for name, field in recipe.inputs.items() if isinstance(field, LabelField | NumberField)}

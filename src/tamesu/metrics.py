@@ -1,0 +1,384 @@
+"""How predictions are scored: a `Metric` knows its function, its unit and its direction, and lays its score out on rows.
+
+y: label (n,) class codes, labels (n, k) of 0 and 1, number (n,).
+prediction: label (n, k) probabilities that add up to 1, labels (n, k) probabilities, number (n,) in the target's unit.
+A score that a fold cannot give is NaN, never a made-up number; `scores` says when.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamesu import scores
+from tamesu.errors import ConfigError, FitError, suggest
+from tamesu.scores import Array
+from tamesu.texts import say
+
+LABEL, LABELS, NUMBER = frozenset({"label"}), frozenset({"labels"}), frozenset({"number"})
+CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER
+SCORE = "score"  # the unit of what has none: at most 1, higher is better
+ABSOLUTE_FLOOR, RELATIVE_FLOOR = 0.005, 0.01  # smallest gains that matter: VERDICT, section 3
+SUM_TOLERANCE = 0.01  # probabilities of low precision do not add up to exactly 1
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score: what it is called, how it is computed and read.
+
+    Attributes:
+        function: (y, prediction) of one test fold to a number.
+        unit: nats, fraction, target, target^2, score (none) …; the report shows a fraction in percent.
+        kinds: Kinds of target it can score.
+        rows: (y, prediction) to (n,) values whose mean is, or estimates, the score; None: the jackknife, n calls of `function`.
+        is_row_mean: The score is the mean of `rows`, each of which depends on its own row alone.
+        least: Smallest target it is defined for.
+        zero_allowed: Whether it is defined for a target of 0.
+        mean_behind: The mean over rows that this is the root of, for verdicts.
+    """
+
+    name: str
+    function: Callable[[Any, Any], float]
+    unit: str
+    higher_is_better: bool
+    kinds: frozenset[str] = ALL
+    rows: Callable[[Any, Any], Array] | None = None
+    is_row_mean: bool = False
+    least: float = -np.inf
+    zero_allowed: bool = True
+    mean_behind: Metric | None = None
+
+    def score(self, y: NDArray[Any], prediction: NDArray[Any]) -> float:
+        """The score of one test fold; NaN where it is undefined.
+
+        Raises:
+            FitError: Predictions that are not finite, or not of the target's shape.
+        """
+        y, prediction = _checked(y, prediction)
+        with _Note(self.name):
+            return float(self.function(y, prediction))
+
+    def row_values(self, y: NDArray[Any], prediction: NDArray[Any]) -> Array:
+        """The score laid out on the rows of one test fold; all NaN where it is undefined.  (n,)
+
+        Exact for means over rows; DeLong's placements for AUC; jackknife pseudo-values for the rest.
+
+        Raises:
+            FitError: As for `score`.
+        """
+        y, prediction = _checked(y, prediction)
+        with _Note(self.name):
+            if self.rows is not None:
+                return np.asarray(self.rows(y, prediction), dtype=np.float64)
+            n = len(y)
+            whole = float(self.function(y, prediction))
+            keep = (np.arange(n) != i for i in range(n))
+            return scores.pseudo_values(whole, np.array([float(self.function(y[k], prediction[k])) for k in keep]))
+
+    def row_losses(self, y: NDArray[Any], prediction: NDArray[Any]) -> Array:
+        """`row_values` with the sign of a loss: lower is better.  (n,)"""
+        values = self.row_values(y, prediction)
+        return -values if self.higher_is_better else values
+
+
+class _Note:
+    """An error inside a metric keeps its type and says which metric it was."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            error.add_note(say("while computing metric {name!r}", name=self.name))
+
+
+def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    y, prediction = np.asarray(y), np.asarray(prediction)
+    is_label = y.ndim == 1 and prediction.ndim == 2
+    right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape
+    if not right_shape or prediction.ndim not in (1, 2):
+        raise FitError(
+            say(
+                "prediction: must have the shape that targets of shape {wanted} ask for; got {got}.",
+                wanted=y.shape,
+                got=prediction.shape,
+            )
+        )
+    if not np.isfinite(prediction).all():
+        n_wrong = int((~np.isfinite(prediction.reshape(len(prediction), -1))).any(axis=1).sum())
+        raise FitError(
+            say(
+                "prediction: must be finite; got NaN or infinity in {n_wrong} of {n} rows. Lower `train.learning_rate`.",
+                n_wrong=n_wrong,
+                n=len(prediction),
+            )
+        )
+    if is_label and len(y) and (y.max() >= prediction.shape[1] or np.abs(prediction.sum(axis=1) - 1).max() > SUM_TOLERANCE):
+        raise FitError(
+            say(
+                "prediction: must be probabilities of at least {k} classes that add up to 1 in each row; "
+                "got {got} columns that add up to {low:.4g} … {high:.4g}.",
+                k=int(y.max()) + 1,
+                got=prediction.shape[1],
+                low=prediction.sum(axis=1).min(),
+                high=prediction.sum(axis=1).max(),
+            )
+        )
+    return (y.astype(np.int64) if is_label else y), prediction
+
+
+# ── means over rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _log_loss_rows(y: NDArray[Any], prediction: Array) -> Array:
+    # Probabilities are kept off 0 and 1 by their own precision, as in scikit-learn: one row costs at most 16 nats in
+    # single precision and 36 in double.
+    eps = np.finfo(prediction.dtype).eps if prediction.dtype.kind == "f" else np.finfo(np.float64).eps
+    p = prediction.astype(np.float64)
+    if y.ndim == 1:
+        p = p[np.arange(len(y)), y] / p.sum(axis=1)
+        return -np.log(np.clip(p, eps, 1 - eps))
+    p = np.clip(p, eps, 1 - eps)
+    return -(np.where(y > 0, np.log(p), np.log1p(-p))).mean(axis=1)
+
+
+def _brier_rows(y: NDArray[Any], prediction: Array) -> Array:
+    p = prediction.astype(np.float64)
+    if y.ndim == 2:
+        return ((p - y) ** 2).mean(axis=1)
+    squared = (p**2).sum(axis=1) - 2 * p[np.arange(len(y)), y] + 1
+    return squared / 2 if p.shape[1] == 2 else squared  # of two classes, the error of one says all
+
+
+def _accuracy_rows(y: NDArray[Any], prediction: Array) -> Array:
+    if y.ndim == 2:
+        return ((prediction >= 0.5) == (y > 0)).all(axis=1).astype(np.float64)
+    return (scores.picked(prediction) == y).astype(np.float64)
+
+
+def _squared_rows(y: Array, prediction: Array) -> Array:
+    return (prediction.astype(np.float64) - y) ** 2
+
+
+def _squared_log_rows(y: Array, prediction: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # a target below 0 is NaN, and so is the score
+        true = np.log1p(np.where(y >= 0, y, np.nan))
+    return (np.log1p(np.maximum(prediction.astype(np.float64), 0)) - true) ** 2
+
+
+def _absolute_rows(y: Array, prediction: Array) -> Array:
+    return np.abs(prediction.astype(np.float64) - y)
+
+
+def _relative_rows(y: Array, prediction: Array) -> Array:
+    return _absolute_rows(y, prediction) / np.abs(np.where(y == 0, np.nan, y))
+
+
+def _pinball_rows(y: Array, prediction: Array, quantile: float) -> Array:
+    over = prediction.astype(np.float64) - y
+    return np.maximum((1 - quantile) * over, -quantile * over)
+
+
+def _mean_of(y: Any, prediction: Any, rows: Callable[[Any, Any], Array]) -> float:
+    return float(rows(y, prediction).mean()) if len(y) else float("nan")
+
+
+def _root_mean_of(y: Any, prediction: Any, rows: Callable[[Any, Any], Array]) -> float:
+    return float(np.sqrt(_mean_of(y, prediction, rows)))
+
+
+def _root_rows_of(y: Any, prediction: Any, rows: Callable[[Any, Any], Array]) -> Array:
+    return scores.root_rows(rows(y, prediction))
+
+
+def _row_mean(name: str, rows: Callable[[Any, Any], Array], unit: str, kinds: frozenset[str], **more: Any) -> Metric:
+    function = functools.partial(_mean_of, rows=rows)
+    return Metric(name, function, unit, kinds=kinds, rows=rows, is_row_mean=True, **({"higher_is_better": False} | more))
+
+
+def _laid_out(name: str, rows: Callable[[Any, Any], Array], kinds: frozenset[str], unit: str = SCORE) -> Metric:
+    """A score that is the mean of rows which depend on each other."""
+    return Metric(name, functools.partial(_mean_of, rows=rows), unit, higher_is_better=True, kinds=kinds, rows=rows)
+
+
+def _root(name: str, rows: Callable[[Any, Any], Array], unit: str, **more: Any) -> Metric:
+    function, its_rows = functools.partial(_root_mean_of, rows=rows), functools.partial(_root_rows_of, rows=rows)
+    return Metric(name, function, unit, higher_is_better=False, kinds=NUMBER, rows=its_rows, **more)
+
+
+def _pinball(name: str, quantile: float) -> Metric:
+    return _row_mean(name, functools.partial(_pinball_rows, quantile=quantile), "target", NUMBER)
+
+
+# ── the named metrics ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+LOG_LOSS = _row_mean("log_loss", _log_loss_rows, "nats", CLASSES)
+BRIER = _row_mean("brier", _brier_rows, "probability^2", CLASSES)
+ACCURACY = _row_mean("accuracy", _accuracy_rows, "fraction", CLASSES, higher_is_better=True)
+BALANCED_ACCURACY = _laid_out("balanced_accuracy", scores.balanced_accuracy_rows, LABEL, unit="fraction")
+F1_MACRO = Metric("f1_macro", scores.f1_macro, SCORE, True, CLASSES, scores.f1_macro_rows)
+F1_MICRO = Metric("f1_micro", scores.f1_micro, SCORE, True, CLASSES, scores.f1_micro_rows)
+F1 = replace(F1_MACRO, name="f1")
+AUC = _laid_out("auc", scores.auc_rows, CLASSES)
+AVERAGE_PRECISION = Metric("average_precision", scores.average_precision, SCORE, True, CLASSES, scores.average_precision_rows)
+QWK = Metric("qwk", scores.qwk, SCORE, True, LABEL, scores.qwk_rows)
+MCC = Metric("mcc", scores.mcc, SCORE, True, LABEL, scores.mcc_rows)
+MSE = _row_mean("mse", _squared_rows, "target^2", NUMBER)
+RMSE = _root("rmse", _squared_rows, "target", mean_behind=MSE)
+MSLE = _row_mean("msle", _squared_log_rows, "log target^2", NUMBER, least=0.0)
+RMSLE = _root("rmsle", _squared_log_rows, "log target", least=0.0, mean_behind=MSLE)
+MAE = _row_mean("mae", _absolute_rows, "target", NUMBER)
+MAPE = _row_mean("mape", _relative_rows, "fraction", NUMBER, zero_allowed=False)
+R2 = Metric("r2", scores.r2, SCORE, True, NUMBER, scores.r2_rows)
+PINBALL = _pinball("pinball", 0.5)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *(LOG_LOSS, BRIER, ACCURACY, BALANCED_ACCURACY, F1, F1_MACRO, F1_MICRO, AUC, AVERAGE_PRECISION, QWK, MCC),
+        *(RMSE, MAE, RMSLE, R2, MAPE, PINBALL, MSE, MSLE),
+    )
+}
+
+
+def get_metric(name: str) -> Metric:
+    """A named metric, `pinball_0.1` for another quantile, or your own: `my_module:my_metric`.
+
+    Your own is a `Metric`, or a function (y, prediction) -> float that carries `higher_is_better` and `unit`, and perhaps
+    `kinds`; it is called with one test fold.
+
+    Raises:
+        ConfigError: There is no such metric, or your own does not say which way is better.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    if quantile := re.fullmatch(r"pinball_(0?\.\d+)", name):
+        if 0 < float(quantile[1]) < 1:
+            return _pinball(name, float(quantile[1]))
+        raise ConfigError(say("metric: the quantile of pinball must lie between 0 and 1; got {name!r}.", name=name))
+    if ":" in name:
+        return _own_metric(name)
+    raise ConfigError(
+        say("metric: must be the name of a metric, or `module:name` of your own; got {name!r}.", name=name)
+        + suggest(name, METRICS)
+    )
+
+
+def _own_metric(name: str) -> Metric:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            error.add_note(say("while loading metric {name!r}", name=name))
+            raise
+        raise ConfigError(
+            say(
+                "metric: must be in a module that Python finds; got {name!r}. Put {module}.py beside the study.",
+                name=name,
+                module=module_name,
+            )
+        ) from None
+    except Exception as error:
+        error.add_note(say("while loading metric {name!r}", name=name))
+        raise
+    found = getattr(module, attribute, None)
+    if isinstance(found, Metric):
+        return found
+    if not callable(found):
+        public = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
+        raise ConfigError(
+            say("metric: must be a Metric or a function of its module; got {name!r}.", name=name) + suggest(attribute, public)
+        )
+    if not isinstance(getattr(found, "higher_is_better", None), bool) or not isinstance(getattr(found, "unit", None), str):
+        raise ConfigError(
+            say(
+                "metric: your own must say its direction and unit; got {name!r} without. Below the function write "
+                '`{function}.higher_is_better = True` (or False) and `{function}.unit = "score"` (what it is measured in).',
+                name=name,
+                function=attribute,
+            )
+        )
+    return Metric(name, found, found.unit, found.higher_is_better, frozenset(getattr(found, "kinds", ALL)))
+
+
+def default_metric(kind: str) -> Metric:
+    """What a study without `metric` is scored by."""
+    return RMSE if kind == "number" else LOG_LOSS
+
+
+def judged_metric(metric: Metric, kind: str, judge: Literal["auto", "metric"]) -> Metric:
+    """What verdicts are given on: the proper loss behind the metric, unless that is a mean over rows or is itself asked for."""
+    if judge == "metric" or metric.is_row_mean:
+        return metric
+    if metric.mean_behind is not None:
+        return metric.mean_behind
+    return MSE if kind == "number" else LOG_LOSS
+
+
+def margin_floor(metric: Metric) -> tuple[Literal["relative", "absolute"], float]:
+    """The smallest gain that matters: 1 % of the baseline's loss, or 0.005 of a score that goes up to 1."""
+    if metric.higher_is_better and metric.unit in ("fraction", SCORE):
+        return "absolute", ABSOLUTE_FLOOR
+    return "relative", RELATIVE_FLOOR
+
+
+def check_metric(metric: Metric, kind: str, n_classes: int = 2, y: NDArray[Any] | None = None) -> str | None:
+    """Why this metric cannot score this target, as what follows `metric: `; None if it can.
+
+    Args:
+        metric: As chosen.
+        kind: The target's.
+        n_classes: Classes of a label.
+        y: All targets, to see whether the metric is defined for them.
+    """
+    if kind not in metric.kinds:
+        known = [name for name, one in METRICS.items() if kind in one.kinds]
+        return say(
+            "must score a target of kind {kind!r}; got {name!r}, which scores {kinds}.",
+            kind=kind,
+            name=metric.name,
+            kinds=", ".join(sorted(metric.kinds)),
+        ) + suggest(metric.name, known)
+    if kind == "label" and n_classes < 2:
+        return say("must have at least 2 classes to score; got {n_classes}.", n_classes=n_classes)
+    if kind == "number" and y is not None and len(y):
+        if y.min() < metric.least:
+            return say(
+                "{name!r} must have targets of at least {least}; got {found}.",
+                name=metric.name,
+                least=metric.least,
+                found=y.min(),
+            )
+        if not metric.zero_allowed and (y == 0).any():
+            n_zero = int((y == 0).sum())
+            return say(
+                "{name!r} must have targets other than 0; got 0 in {n_zero} rows. `mae` has no such limit.",
+                name=metric.name,
+                n_zero=n_zero,
+            )
+    return None
+
+
+def check_class_order(metric: Metric, classes: tuple[str, ...]) -> list[str]:
+    """Warnings for QWK, which reads classes as ordered: what the order is, if names do not say so plainly."""
+    if metric.name != QWK.name:
+        return []
+    shown = " < ".join(classes[:8]) + (" < …" if len(classes) > 8 else "")
+    try:
+        values = [float(name) for name in classes]
+    except ValueError:
+        return [say("metric: qwk needs ordered classes, and these are not numbers; taken in the order {order}.", order=shown)]
+    if values != sorted(values):
+        return [say("metric: qwk needs ordered classes; these numbers are taken in the order {order}.", order=shown)]
+    return []

@@ -1,0 +1,1 @@
+"""PyTorch modules: backbones, their weights, and the network that joins pictures and table."""

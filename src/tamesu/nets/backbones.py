@@ -1,0 +1,137 @@
+"""The backbone a study names: `tiny`, `timm:<name>`, or `your_module:build_backbone`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from tamesu.config import ModelConfig
+from tamesu.errors import ConfigError, suggest
+from tamesu.nets.tiny import Tiny
+from tamesu.nets.weights import load_weights
+from tamesu.texts import say
+
+Size = tuple[int, int]
+
+
+def make_backbone(model: ModelConfig, in_channels: int, size: Size) -> tuple[nn.Module, int]:
+    """The backbone and how many features it has.
+
+    Args:
+        model: What the study says; `weights` "none" gives fresh ones drawn from PyTorch's random state.
+        in_channels: Channels of the pictures; any number.
+        size: Height and width of the pictures.
+
+    Raises:
+        ConfigError: There is no such backbone, or the weights do not fit it.
+    """
+    if model.backbone == "tiny":
+        backbone: nn.Module = Tiny(in_channels, size, model.width, model.depth, model.activation)
+    elif model.backbone.startswith("timm:"):
+        backbone = _make_timm(model.backbone.removeprefix("timm:"), in_channels, size, from_hub=model.weights == "hub")
+    elif ":" in model.backbone:
+        backbone = _make_own(model.backbone, in_channels, size)
+    else:
+        raise ConfigError(
+            say(
+                "model.backbone: must be tiny, timm:<name> or your_module:build_backbone; got {value!r}.{hint}",
+                value=model.backbone,
+                hint=suggest(model.backbone, ["tiny"]),
+            )
+        )
+    if model.weights not in {"none", "hub"}:
+        load_weights(backbone, model.weights)
+    return backbone, _count_features(backbone, model.backbone, in_channels, size)
+
+
+def check_model(model: ModelConfig) -> list[str]:
+    """What of these settings the backbone cannot honour, one sentence each."""
+    mistakes = []
+    if model.backbone != "tiny":
+        defaults = ModelConfig()
+        mistakes += [
+            say(
+                "model.{name}: must be left out with backbone {backbone}, which decides it itself; got {value!r}.",
+                name=name,
+                backbone=model.backbone,
+                value=getattr(model, name),
+            )
+            for name in ("width", "depth", "activation")
+            if getattr(model, name) != getattr(defaults, name)
+        ]
+    if model.weights == "hub" and not model.backbone.startswith("timm:"):
+        mistakes.append(
+            say("model.weights: must be none or a file with backbone {backbone}; got 'hub'.", backbone=model.backbone)
+        )
+    return mistakes
+
+
+def _make_timm(name: str, in_channels: int, size: Size, *, from_hub: bool) -> nn.Module:
+    timm = _import_timm()
+    if not timm.is_model(name):
+        raise ConfigError(
+            say(
+                "model.backbone: must name a model of timm {version}; got {value!r}.{hint}",
+                version=timm.__version__,
+                value=name,
+                hint=suggest(name, timm.list_models()),
+            )
+        )
+    known = timm.models.get_pretrained_cfg(name)
+    options: dict[str, Any] = {"img_size": size} if known is not None and known.fixed_input_size else {}
+    backbone: nn.Module = timm.create_model(name, pretrained=from_hub, in_chans=in_channels, num_classes=0, **options)
+    return backbone
+
+
+def _import_timm() -> Any:
+    try:
+        return importlib.import_module("timm")
+    except ImportError as error:
+        raise ConfigError(
+            say("model.backbone: timm:<name> needs the package timm, which is not installed. Run: pip install 'tamesu[timm]'")
+        ) from error
+
+
+def _make_own(name: str, in_channels: int, size: Size) -> nn.Module:
+    module_name, _, function_name = name.partition(":")
+    try:
+        build = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            say("model.backbone: must name a function that can be imported; got {value!r}: {error}.", value=name, error=error)
+        ) from error
+    try:
+        backbone = build(in_channels, size)
+    except Exception as error:
+        error.add_note(
+            say("while building model.backbone {name} for {c} channels at {size} px", name=name, c=in_channels, size=size)
+        )
+        raise
+    if not isinstance(backbone, nn.Module):
+        raise ConfigError(
+            say("model.backbone: {name} must return a torch.nn.Module; got {found}.", name=name, found=type(backbone).__name__)
+        )
+    return backbone
+
+
+def _count_features(backbone: nn.Module, name: str, in_channels: int, size: Size) -> int:
+    known = getattr(backbone, "n_features", None) or getattr(backbone, "num_features", None)
+    if isinstance(backbone, Tiny) and isinstance(known, int):
+        return known
+    was_training = backbone.training
+    backbone.eval()
+    with torch.no_grad():
+        features = backbone(torch.zeros(1, in_channels, *size))
+    backbone.train(was_training)
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        raise ConfigError(
+            say(
+                "model.backbone: {name} must return features of shape (batch, features); got {shape}.",
+                name=name,
+                shape=tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__,
+            )
+        )
+    return int(features.shape[1])
