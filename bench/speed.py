@@ -75,12 +75,14 @@ class Ours:
         self.epoch = 0
 
     def make_training(self, recipe: Recipe, n_epochs: int) -> Training:
+        """A fresh network, ready to train."""
         torch.manual_seed(0)
         network = self.learner.make_network(recipe, self.shape, self.targets)
         set_pixels(network, self.pixels)
         return self.learner.make_training(network, recipe, self.targets, torch.device("cpu"), n_epochs * 1000)
 
     def run(self) -> None:
+        """Trains one epoch."""
         self.learner.train_epoch(self.training, self.feed, self.epoch, 0, None)
         self.epoch += 1
 
@@ -102,6 +104,7 @@ class ByHand:
         self.optimizer = torch.optim.AdamW(decay_groups(self.network, recipe.train.weight_decay), lr=1e-3, fused=True)
 
     def run(self) -> None:
+        """Trains one epoch."""
         order = torch.randperm(len(self.x))
         total = 0.0
         for index in order.split(self.batch_size):

@@ -55,7 +55,7 @@ def japanese() -> dict[str, str]:
     for file in CATALOGUES:
         for entry in tomllib.loads(file.read_text(encoding="utf-8"))["text"]:
             assert set(entry) == {"en", "ja"}, f"{file.name}: {entry}"
-            assert pairs.setdefault(entry["en"], entry["ja"]) == entry["ja"], f"{file.name}: two translations of {entry['en']!r}"
+            assert pairs.setdefault(entry["en"], entry["ja"]) == entry["ja"], f"{file.name}: {entry['en']!r} twice"
     return pairs
 
 
@@ -82,7 +82,9 @@ def test_translations_put_in_the_same_values(japanese):
 def test_translations_are_japanese(japanese):
     """A text that was copied over untranslated; names and numbers alone need no translation."""
     kana = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff、。]")
-    wrong = [en for en, ja in japanese.items() if not kana.search(ja) and re.search(r"[a-z]{3} [a-z]{3}", re.sub(r"{[^}]*}", "", en))]
+    wrong = [
+        en for en, ja in japanese.items() if not kana.search(ja) and re.search(r"[a-z]{3} [a-z]{3}", re.sub(r"{[^}]*}", "", en))
+    ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -487,9 +487,13 @@ def test_interval_of_a_score():
     part[2:] = np.nan
     part[1, folds[1] == 4] = np.nan
     assert interval(part, folds).estimate == pytest.approx(a[0].mean())  # the second repeat is not complete
-    part[0, folds[0] == 3] = np.nan
+    part[0, folds[0] >= 3] = np.nan
     assert interval(part, folds).estimate == pytest.approx(a[0, folds[0] < 3].mean())
+    part[0, folds[0] == 0] = np.nan  # folds may finish in any order
+    assert interval(part, folds).estimate == pytest.approx(a[0, np.isin(folds[0], [1, 2])].mean())
     assert interval(a[0], folds[0]).estimate == pytest.approx(a[0].mean())
+    with pytest.raises(VerdictError, match="at least one finished fold"):
+        interval(a * np.nan, folds)
 
 
 def test_interval_covers_the_mean():

@@ -97,7 +97,6 @@ class Ridge:
                 on_epoch(epoch, 1 / epoch)
         return FittedRidge(weight, log)
 
-
     def load(self, folder: Path) -> FittedRidge:
         return FittedRidge(np.load(folder / "weight.npy"), [])
 

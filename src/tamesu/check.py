@@ -163,11 +163,12 @@ def _targets(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
             names=", ".join(targets),
         )
         yield Mistake(("fields", list(targets)[1], "target"), text)
-    if len(targets) == 1 and config.metric is not None:
-        yield from _metric(config.metric, next(iter(targets.values())).kind)
+    if config.metric is not None:
+        target_kinds: set[str] = {one.kind for one in targets.values() if one.can_be_target}
+        yield from _metric(config.metric, target_kinds.pop() if len(targets) == 1 and target_kinds else None)
 
 
-def _metric(name: str, kind: str) -> Iterator[Mistake]:
+def _metric(name: str, kind: str | None) -> Iterator[Mistake]:
     """Known, and made for this kind of target; how many classes there are is known only with the data."""
     from tamesu.metrics import METRICS, get_metric
 
@@ -176,7 +177,7 @@ def _metric(name: str, kind: str) -> Iterator[Mistake]:
     except ConfigError as error:
         yield Mistake(("metric",), error.mistakes[0].removeprefix("metric: "))
         return
-    if kind not in metric.kinds:
+    if kind is not None and kind not in metric.kinds:
         fitting = sorted(known for known, one in METRICS.items() if kind in one.kinds)
         rule = say("a metric for a target of kind {kind}, one of {names}", kind=kind, names=", ".join(fitting))
         yield must_be(("metric",), rule, name)
@@ -286,7 +287,7 @@ def _upright(config: StudyConfig) -> Iterator[Mistake]:
     if config.upright and config.despite != "upright" and _largest(rotate) > LARGE_ROTATION_DEG:
         text = say(
             "must stay within {limit} degrees where upright is true; got {value}. "
-            "Write despite: upright beside it to try it all the same.",
+            "Write despite: upright beside augment to try it all the same.",
             limit=int(LARGE_ROTATION_DEG),
             value=shown(rotate),
         )

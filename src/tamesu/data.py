@@ -233,7 +233,7 @@ class _Door:
         twice = pd.Series(ids).duplicated(keep="first").to_numpy() & ~blank
         if twice.any():
             rows = some_rows(ids, twice)
-            self.mistakes.append(say("{where}: ids must be unique; {rows} are there more than once.", where=where, rows=rows))
+            self.mistakes.append(say("{where}: ids must be unique; got {rows} more than once.", where=where, rows=rows))
         return ids
 
     def _pictures(self, raw: RawTable, name: str, ids: NDArray[np.object_]) -> PictureColumn:
@@ -264,7 +264,9 @@ class _Door:
         """Every version of every field read once; what cannot be read is a mistake."""
         typed = []
         for name in dataset.table.columns:
-            for field in dict.fromkeys(one for one in self.fields[name] if one.kind not in ("image", "ignore", "id")):
+            for field in self.fields[name]:
+                if field.kind in ("image", "ignore", "id"):
+                    continue
                 try:
                     typed.append(
                         (name, field, field.read(dataset.table[name], dataset.ids, f"{dataset.where} {self.columns[name]}"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4_000_000  # a study has a few kilobytes; a table given by mistake in its place has more
 SIZE_TO_COME = (1, 1)  # stands for `size: auto` before the pictures are seen; one pixel is nobody's choice
+NOT_THERE = object()
 BOM = "\ufeff"
 PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
@@ -170,13 +171,13 @@ class StudyDocument:
         """Edit the text in place: nothing but the settings in question moves."""
         yaml = self._yaml
         for path, value in changes(yaml.values, arm.patch):
-            yaml = YamlText(yaml.with_value(path, value))
+            yaml = YamlText(yaml.without(path) if value is NOT_THERE else yaml.with_value(path, value))
         return yaml.without(("ideas", arm.idea))
 
     def _rewritten(self, arm: Arm) -> str:
         """Edit the tree and write it out: for files with anchors, where what is written once holds in several places."""
         yaml = round_trip()
-        tree = yaml.load(self.text)
+        tree = _without_merges(yaml.load(self.text))
         shared = _shared(tree)
         for path, value in changes(self._yaml.values, arm.patch):
             here = tree
@@ -189,7 +190,10 @@ class StudyDocument:
                     inner = _unshared(inner)
                     here[key] = inner
                 here = inner
-            here[path[-1]] = value
+            if value is NOT_THERE:
+                del here[path[-1]]
+            else:
+                here[path[-1]] = value
         del tree["ideas"][arm.idea]
         out = io.StringIO()
         yaml.dump(tree, out)
@@ -218,14 +222,16 @@ class StudyDocument:
 
 
 def changes(old: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The single settings that a patch sets, with their values; a field of another kind is one setting."""
+    """The single settings that a patch sets, with their values; `NOT_THERE` for what a field of another kind has no more."""
     for key, new in patch.items():
         before = old.get(key)
         if not (isinstance(new, Mapping) and isinstance(before, Mapping)):
             if key not in old or not plain_equal(before, new):
                 yield (*path, key), as_written(new)
         elif path == ("fields",) and changes_kind(before, new):
-            yield (*path, key), as_written(merged({key: before}, {key: new}, path)[key])
+            after = merged({key: before}, {key: new}, path)[key]
+            yield from changes(before, after, (*path, key))
+            yield from (((*path, key, gone), NOT_THERE) for gone in before if gone not in after)
         else:
             yield from changes(before, new, (*path, key))
 
@@ -300,6 +306,16 @@ def _shared(tree: Any) -> set[int]:
             if counts[id(node)] <= 2:  # what a shared mapping holds is shared too
                 stack += [node[key] for key in node] if isinstance(node, Mapping) else list(node)
     return {one for one, n in counts.items() if n > 1}
+
+
+def _without_merges(node: Any) -> Any:
+    """The tree with what `<<` brings in written out, so that changing the source changes nothing else."""
+    if isinstance(node, CommentedMap):
+        for key in list(node):
+            inner = node[key]
+            if isinstance(inner, CommentedMap):
+                node[key] = _without_merges(_unshared(inner) if inner.merge else inner)
+    return node
 
 
 def _unshared(shared: CommentedMap) -> CommentedMap:

@@ -218,14 +218,14 @@ def _deal_groups(
     """Give every group to the part that keeps all classes, and the number of rows, closest to the wanted shares.
 
     Greedy on sum_k sum_c (rows of class c in part k / rows of class c)² / share_k, large groups roughly first: an empty
-    part always costs least, so that no part stays empty while there are groups. Sizes are jittered by up to a half for
+    part always costs least, so that no part stays empty while there are groups. Sizes are jittered up to twofold for
     the order, or every repeat would be the same few parts.
     """
     unit = np.arange(n) if groups is None else _codes(groups)
     counts = _class_counts(unit, labels)
     totals = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
     sizes = np.bincount(unit)
-    order = np.argsort(-sizes * rng.uniform(1, 1.5, len(sizes)), kind="stable")
+    order = np.argsort(-sizes * rng.uniform(1, 2, len(sizes)), kind="stable")
     part_of = np.empty(len(sizes), dtype=np.int64)
     held = np.zeros((counts.shape[1], len(shares)))  # rows of class c in part k, as a share of the class
     per_share = 1 / shares

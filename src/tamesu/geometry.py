@@ -73,10 +73,13 @@ def resize_matrix(source: Size, target: Size) -> NDArray[np.float64]:
 
 
 def resize(picture: NDArray[Any], size: Size) -> NDArray[Any]:
-    """The whole picture at another size: mean over areas where it shrinks, else linear.  (h, w, c)"""
+    """The whole picture at another size: mean over areas where it shrinks to half or less, else linear.  (h, w, c)
+
+    Above a half, linear interpolation uses nearly every pixel, takes a fifth of the time, and is what warped pictures get.
+    """
     if picture.shape[:2] == size:
         return picture
-    shrinks = picture.shape[0] >= size[0] and picture.shape[1] >= size[1]
+    shrinks = picture.shape[0] >= 2 * size[0] and picture.shape[1] >= 2 * size[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return _by_channels(picture, lambda part: cv2.resize(part, size[::-1], interpolation=how))
 
@@ -103,7 +106,7 @@ def warp(picture: NDArray[Any], matrix: NDArray[np.float64], size: Size, border:
 def warp_read(picture: NDArray[Any], maps: Maps, i: int, border: str) -> NDArray[Any]:
     """The picture of row i as read, resized and moved in one interpolation.  (h, w, c)"""
     if maps.is_whole_pixel and picture.shape[:2] != maps.size:
-        picture = resize(picture, maps.size)  # an area mean, as scored pictures get; then only whole pixels move
+        picture = resize(picture, maps.size)  # as scored pictures are; then only whole pixels move
     if picture.shape[:2] == maps.size:
         return picture if _is_identity(maps.matrix[i]) else warp(picture, maps.matrix[i], maps.size, border)
     source = (int(picture.shape[0]), int(picture.shape[1]))
@@ -129,20 +132,18 @@ def _by_channels(picture: NDArray[Any], act: Any) -> NDArray[Any]:
 
 
 def shift_many(pictures: NDArray[Any], maps: Maps, border: str) -> NDArray[Any]:
-    """A batch moved by maps of whole pixels: the same as `warp` on each, in a tenth of the time.  (b, h, w, c)"""
-    _, h, w, _ = pictures.shape
-    dy, dx = maps.matrix[:, 1, 2].astype(int), (maps.matrix[:, 0, 2] - (w - 1) * maps.mirrored).astype(int)
-    reach = int(max(np.abs(dy).max(initial=0), np.abs(dx).max(initial=0)))
-    if reach == 0 and not maps.mirrored.any():
+    """A batch moved by maps of whole pixels: the same as `warp` on each, in a fraction of the time.  (b, h, w, c)"""
+    _, h, w, c = pictures.shape
+    down, right = maps.matrix[:, 1, 2].astype(int), (maps.matrix[:, 0, 2] - (w - 1) * maps.mirrored).astype(int)
+    if not (down.any() or right.any() or maps.mirrored.any()):
         return pictures
-    if border == "constant":
-        padded = np.pad(pictures, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    else:
-        mode: Any = border
-        rows, columns = np.pad(np.arange(h), reach, mode=mode), np.pad(np.arange(w), reach, mode=mode)
-        padded = pictures[:, rows][:, :, columns]
+    far = bool((2 * np.abs(down) >= h).any() or (2 * np.abs(right) >= w).any())
+    if far or c > MAX_CHANNELS:  # a border would reflect what was cut off
+        return np.stack([warp(one, matrix, (h, w), border) for one, matrix in zip(pictures, maps.matrix, strict=True)])
     out = np.empty_like(pictures)
-    for i, (y, x, is_mirrored) in enumerate(zip(reach - dy, reach - dx, maps.mirrored, strict=True)):
-        source = padded[i, :, ::-1] if is_mirrored else padded[i]
-        out[i] = source[y : y + h, x : x + w]
+    for i, (y, x, is_mirrored) in enumerate(zip(down.tolist(), right.tolist(), maps.mirrored.tolist(), strict=True)):
+        source = np.ascontiguousarray(pictures[i, :, ::-1]) if is_mirrored else pictures[i]
+        kept = source[max(-y, 0) : h - max(y, 0), max(-x, 0) : w - max(x, 0)]
+        moved = cv2.copyMakeBorder(kept, max(y, 0), max(-y, 0), max(x, 0), max(-x, 0), BORDERS[border])
+        out[i] = moved if moved.ndim == 3 else moved[:, :, None]
     return out

@@ -27,7 +27,7 @@ def cross_entropy(raw: Array, encoded: Array, weight: Array, xp: ModuleType, *, 
     log_probability = log_softmax(raw, xp)
     codes = xp.cumsum(xp.ones_like(raw), axis=-1) - 1  # 0…k-1 on the device of `raw`, which an arange would not be
     is_class = encoded[:, None] == codes
-    right = xp.sum(xp.where(is_class, log_probability, xp.zeros_like(raw)), axis=-1)
+    right = xp.sum(xp.where(is_class, log_probability, 0.0), axis=-1)
     if label_smoothing:
         right = (1 - label_smoothing) * right + label_smoothing * xp.mean(log_probability, axis=-1)
     return -right * weight

@@ -355,7 +355,7 @@ def check_metric(metric: Metric, kind: str, n_classes: int = 2, y: NDArray[Any] 
     if kind == "number" and y is not None and len(y):
         if y.min() < metric.least:
             return say(
-                "{name!r} must have targets of at least {least}; got {found}.",
+                "{name!r} must have targets of at least {least:g}; got {found:g}.",
                 name=metric.name,
                 least=metric.least,
                 found=y.min(),

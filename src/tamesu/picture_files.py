@@ -36,7 +36,7 @@ class FileScan:
     reasons: dict[int, str]
 
 
-def scan_files(paths: Sequence[Path], index_file: Path | None, progress: Progress | None = None) -> FileScan:
+def scan_files(paths: Sequence[str | Path], index_file: Path | None, progress: Progress | None = None) -> FileScan:
     """Looks at each file; those that `index_file` knows by path, size and time are not opened.
 
     Args:
@@ -45,7 +45,8 @@ def scan_files(paths: Sequence[Path], index_file: Path | None, progress: Progres
         progress: Called with (done, total).
     """
     known = _read_index(index_file)
-    unique = sorted({str(path) for path in paths})
+    names = [str(path) for path in paths]
+    unique = sorted(set(names))
     found: dict[str, tuple[list[Any], PictureInfo | None, str, str]] = {}
     fresh: dict[str, list[Any]] = {}
     for name, (entry, info, digest, reason) in zip(
@@ -56,7 +57,7 @@ def scan_files(paths: Sequence[Path], index_file: Path | None, progress: Progres
             fresh[name] = [*entry, digest, *info]
     if index_file is not None and any(known.get(name) != entry for name, entry in fresh.items()):
         _write_index(index_file, known | fresh)
-    rows = [found[str(path)] for path in paths]
+    rows = [found[name] for name in names]
     return FileScan(
         infos=[info for _, info, _, _ in rows],
         digests=[digest for _, _, digest, _ in rows],
@@ -104,7 +105,8 @@ def add_suffix(root: Path, names: Sequence[str]) -> str:
 
 def list_pictures(folder: Path) -> tuple[list[str], list[str]]:
     """Pictures under a folder, and the other files, as names relative to it with /; hidden ones are left out of both."""
-    pictures, others = [], []
+    pictures: list[str] = []
+    others: list[str] = []
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for file in files:

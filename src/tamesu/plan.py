@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu import verdict
+from tamesu.check import raise_mistakes
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.dataset import Dataset
@@ -23,7 +24,7 @@ from tamesu.folds import Split, check_folds, make_splits, split_lockbox
 from tamesu.learners.base import make_learner
 from tamesu.ledger import comparison_key
 from tamesu.metrics import Metric, check_class_order, check_metric, default_metric, get_metric, judged_metric, margin_floor
-from tamesu.recipe import Arm, make_arms
+from tamesu.recipe import Arm, make_arms, plan_arms
 from tamesu.targets import make_target
 from tamesu.texts import say
 from tamesu.trial import Trial, make_trial
@@ -126,10 +127,11 @@ def make_plan(
         DataError: Rows or files that are not what the study says.
     """
     config = _draft(config)
-    draft_arms = make_arms(config, auto_size=(0, 0))  # fields and their kinds do not depend on the size
+    fields = _fields_of(make_arms(config, auto_size=(0, 0)))  # fields and their kinds do not depend on the size
     step = None if progress is None else (lambda done, total: progress(say("reading"), done, total))
-    data = read_data(config, _fields_of(draft_arms), base=base, cache=cache, train=train, test=test, progress=step)
-    arms = make_arms(config, auto_size=_auto_size(config, data.train))
+    data = read_data(config, fields, base=base, cache=cache, train=train, test=test, progress=step)
+    arms, notes, wrong = plan_arms(config, auto_size=_auto_size(config, data.train))
+    raise_mistakes(wrong, lambda path: locate(".".join(map(str, path))))
     name, target = arms[0].recipe.target
     mistakes: list[str] = []
     classes = data.train.classes.get((name, target.kind), ())
@@ -162,7 +164,7 @@ def make_plan(
         y=y,
         groups=groups,
         judge=_make_judge(config, splits, y, target, groups, judged_metric(metric, target.kind, config.verdict.judge)),
-        warnings=(*data.warnings, *warnings, *check_class_order(metric, classes)),
+        warnings=(*data.warnings, *notes, *warnings, *check_class_order(metric, classes)),
     )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ class FittedInputs:
         for strategy, imputer in self.imputers.items():
             wanted = gaps & np.array([field.missing == strategy for field in self.numbers.values()])
             joint = imputer.fill(_standardised(_filled(raw, self._plain_fill), self.mean, self.deviation))
-            full = np.where(wanted, joint * self.deviation + self.mean, full)
+            with np.errstate(over="ignore"):  # numbers near 1e308; what overflows is clipped below
+                full = np.where(wanted, joint * self.deviation + self.mean, full)
         scaled = _standardised(full, self.center, self.spread)
         columns: list[Array] = []
         for j, field in enumerate(self.numbers.values()):
@@ -157,7 +159,7 @@ class FittedInputs:
             about: dict[str, Any] = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
             with np.load(folder / "inputs.npz", allow_pickle=False) as stored:
                 arrays = dict(stored)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(
                 say("{where}: must hold fitted inputs; got {error}. Train again.", where=folder, error=error)
             ) from error
@@ -224,10 +226,10 @@ def _fit_column(column: Array, field: NumberField) -> tuple[float, float, float,
     if np.isnan(column).all():
         return constant or 0.0, 0.0, 0.0, 0.0, 0.0
     low, high = float(seen.min()), float(seen.max())
-    largest = max(abs(low), abs(high)) or 1.0  # squares of 1e200 would overflow
-    mean = float((seen / largest).mean()) * largest if low < high else low
-    deviation = float((seen / largest).std()) * largest if low < high else 0.0
-    fill = constant if constant is not None else mean if field.missing == "mean" else float(np.median(seen))
+    unit = float(np.ldexp(1.0, np.frexp(max(abs(low), abs(high)))[1] - 1))  # a power of 2: exact; squares of 1e200 overflow
+    mean = float((seen / unit).mean()) * unit if low < high else low
+    deviation = float((seen / unit).std()) * unit if low < high else 0.0
+    fill = constant if constant is not None else mean if field.missing == "mean" else float(np.median(seen / unit)) * unit
     center, spread = {"standard": (mean, deviation), "minmax": (low, high - low), "none": (0.0, 1.0)}[field.scale]
     return fill, mean, deviation, center, spread
 

@@ -168,8 +168,7 @@ def _parse_csv(path: Path, encoding: str, numbers: Collection[str], notes: list[
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **shared)
     names: list[str] = []
     for i, name in enumerate(header.iloc[0].astype(str).str.strip()):
-        plain = name or f"Unnamed: {i}"
-        names.append(plain if plain not in names else f"{plain}.{names.count(plain)}")
+        names.append(_new_name(name or f"Unnamed: {i}", names))
     return pd.read_csv(
         path,
         header=0,
@@ -179,6 +178,11 @@ def _parse_csv(path: Path, encoding: str, numbers: Collection[str], notes: list[
         low_memory=False,
         **shared,
     )
+
+
+def _new_name(name: str, taken: list[str]) -> str:
+    """Pandas' own way with columns of one name: the second `a` is `a.1`."""
+    return next(one for one in (name, *(f"{name}.{i}" for i in range(1, len(taken) + 2))) if one not in taken)
 
 
 def _separator(path: Path, encoding: str) -> str:
@@ -233,7 +237,8 @@ def _read_sql(source: SqlSource, *, key: str, base: Path, root: Path) -> RawTabl
         engine = sqlalchemy.create_engine(url)
         try:
             with engine.connect() as connection:
-                frame = pd.read_sql_query(sqlalchemy.text(source.sql), connection)
+                result = connection.execute(sqlalchemy.text(source.sql))
+                frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()), coerce_float=True)
         finally:
             engine.dispose()
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:

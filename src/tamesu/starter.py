@@ -108,6 +108,16 @@ def look(path: Path, place: Path, target: str | None = None) -> Sketch:
     if kind == "label" and image is not None:
         sketch.pairs = guess.mirror_pairs(sorted(chosen.counts))
     _sort_columns(sketch, columns, None if test is None else test.columns)
+    if image is None and not sketch.features:
+        shown = "; ".join(f"{column.name!r} ({why})" for column, _, why in sketch.left_out[:8])
+        raise DataError(
+            say(
+                "{where}: must have a column to predict {target!r} from; all seem unfit: {shown}.",
+                where=raw.where,
+                target=chosen.name,
+                shown=shown,
+            )
+        )
     if image is not None:
         sketch.picture_shape = _median_shape(image, raw.root if raw.id else layout.base / root)
         sketch.size = _size(sketch.picture_shape)

@@ -11,7 +11,7 @@ from tamesu.guess import Column
 from tamesu.starter import Sketch
 from tamesu.texts import language, say
 
-PLAIN = re.compile(r"[^\W\d][\w./-]*( [\w./-]+)*")
+PLAIN = re.compile(r"([^\W\d]|/)[\w./-]*( [\w./-]+)*")
 NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "~", "nan", "inf"})
 SPELT_MISSING = frozenset({"?", "na", "n/a", "nan", "null"})  # "None" and "Unknown" may be answers
 MENTIONED = 30  # columns in comments at most

@@ -248,10 +248,10 @@ def _id_mistakes(ids: NDArray[np.object_], wanted: NDArray[np.object_], where: s
     mistakes = []
     if twice.any():
         mistakes.append(
-            say("{where}: ids must be unique; {rows} are there more than once.", where=where, rows=some_rows(wanted, twice))
+            say("{where}: ids must be unique; got {rows} more than once.", where=where, rows=some_rows(wanted, twice))
         )
     if again.any():
-        mistakes.append(say("{where}: {rows} are predicted more than once.", where=where, rows=some_rows(ids, again)))
+        mistakes.append(say("{where}: {rows} must be predicted once; got more.", where=where, rows=some_rows(ids, again)))
     if lacking.any():
         mistakes.append(
             say(

@@ -275,7 +275,7 @@ def interval(
     """
     v, _, folds = check_values(values, values, fold_of)
     n_splits = int(folds.max()) + 1
-    look = last_look(v, folds, n_splits)
+    look, folds = _what_is_finished(v, folds, n_splits)
     scored = select_scored(v, folds, look, n_splits)
     if method == "folds":
         e = estimate_from_folds(scored, n_splits)
@@ -309,20 +309,19 @@ def check_values(
     return a, b, folds.astype(np.int64)
 
 
-def last_look(values: NDArray[np.float64], fold_of: NDArray[np.int64], n_splits: int) -> Look:
-    """How far `values` (r, n) are filled in: the last complete repeat, or the finished folds of the first.
-
-    Raises:
-        VerdictError: Not one fold is finished.
-    """
+def _what_is_finished(values: NDArray[np.float64], fold_of: NDArray[np.int64], n_splits: int) -> tuple[Look, NDArray[np.int64]]:
+    """How far `values` (r, n) are filled in: the last complete repeat, or the finished folds of the first, put in front."""
     filled = ~np.isnan(values) | (fold_of < 0)
     n_repeats = int(filled.all(axis=1).cumprod().sum())
     if n_repeats:
-        return Look(n_repeats, n_splits)
-    finished = [bool(filled[0][fold_of[0] == k].all()) for k in range(n_splits)]
-    if not finished[0]:
+        return Look(n_repeats, n_splits), fold_of
+    finished = [k for k in range(n_splits) if filled[0][fold_of[0] == k].all()]
+    if not finished:
         raise VerdictError(say("interval: must be given at least one finished fold; got none."))
-    return Look(1, int(np.cumprod(finished).sum()))
+    renumbered = np.full_like(fold_of[:1], -1)
+    for new, old in enumerate(finished):
+        renumbered[fold_of[:1] == old] = new
+    return Look(1, len(finished)), renumbered
 
 
 def _variance(x: NDArray[np.float64]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tamesu.fields import as_text
 from tamesu.mistakes import Path
 from tamesu.texts import say
 
@@ -48,7 +46,7 @@ class YamlText:
         problems = list(_problems(self.root))
         if problems:
             raise YamlError(sorted(problems))
-        self.values: Any = _plain(self.root) if self.root is not None else None
+        self.values: Any = _plain(self.root, YAML(typ="safe", pure=True).constructor) if self.root is not None else None
 
     def line(self, path: Path) -> int:
         """The line (from 1) of the key or list item at `path`, or of the nearest thing above it that is there."""
@@ -176,12 +174,18 @@ def _flow(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str) and not value.isprintable():
-        return json.dumps(value)
+        return '"' + "".join(map(_escaped, value)) + '"'
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.allow_unicode, yaml.width = True, True, UNLIMITED_WIDTH
     out = io.StringIO()
     yaml.dump([value], out)  # inside a list, so that what needs quotes in `{}` gets them
     return out.getvalue().strip()[1:-1]
+
+
+def _escaped(character: str) -> str:
+    """A character inside double quotes; JSON's escapes differ from YAML's beyond 16 bits."""
+    named = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+    return named.get(character) or (character if character.isprintable() else f"\\U{ord(character):08x}")
 
 
 def _compose(text: str) -> Node | None:
@@ -255,16 +259,17 @@ def _problems(root: Node | None) -> Iterator[tuple[int, str]]:
             stack += [(item, (*above, id(node))) for item in node.value]
 
 
-def _plain(node: Node) -> Any:
+def _plain(node: Node, scalars: Any) -> Any:
     if isinstance(node, MappingNode):
-        return {_key(key): _plain(value) for key, value in _entries(node)}
+        return {_key(key): _plain(value, scalars) for key, value in _entries(node)}
     if isinstance(node, SequenceNode):
-        return [_plain(item) for item in node.value]
-    return YAML(typ="safe", pure=True).constructor.construct_object(node, deep=True)
+        return [_plain(item, scalars) for item in node.value]
+    return scalars.construct_object(node, deep=True)
 
 
-def _key(node: Node) -> str:
-    return as_text(_plain(node)) if str(node.tag) != "tag:yaml.org,2002:null" else ""
+def _key(node: Any) -> str:
+    """A key as text: `1` and `"1"` are the same key here, as in `as_settings`."""
+    return str(node.value)
 
 
 def _entries(node: Any) -> list[tuple[Node, Node]]:

@@ -41,7 +41,7 @@ def load_weights(backbone: nn.Module, file: str) -> None:
     missing = [name for name in wanted if name not in fitting]
     if not fitting:
         text = say(
-            "model.weights: {file} must hold weights of this backbone; none of {n} tensors fits.", file=file, n=len(found)
+            "model.weights: {file} must hold weights of this backbone; none of its {n} tensors fits.", file=file, n=len(found)
         )
         raise ConfigError(text + _closest(missing, found))
     if missing:

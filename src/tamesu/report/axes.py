@@ -61,9 +61,15 @@ def gain_axis(intervals: Sequence[Sequence[float]], margin: float | None) -> Axi
     if not reach:
         return Axis.over([-band or -1.0, band or 1.0])
     limit = max(min(reach[-1], OFF_SCALE * reach[(len(reach) - 1) // 2]), 1.5 * band)
-    low = max(-limit, min(low for low, _ in intervals))
-    high = min(limit, max(high for _, high in intervals))
-    return Axis.over([min(low, -1.5 * band), max(high, 1.5 * band), 0.0])
+    shown = [(low, high) for low, high in intervals if max(abs(low), abs(high)) <= limit]
+    low = min([-1.5 * band, 0.0, *(low for low, _ in shown)])
+    high = max([1.5 * band, 0.0, *(high for _, high in shown)])
+    span = (high - low) or limit or 1.0
+    if any(one < -limit for one, _ in intervals):  # room for the arrow to be seen as far away
+        low = min(low, high - 1.35 * span, -0.3 * span)
+    if any(one > limit for _, one in intervals):
+        high = max(high, low + 1.35 * span, 0.3 * span)
+    return Axis.over([low, high])
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:

@@ -1,0 +1,235 @@
+"""init writes a study that loads and whose rows pass, and guesses what a person would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tamesu import guess
+from tamesu.config import StudyConfig
+from tamesu.data import Data, read_data
+from tamesu.document import read_study
+from tamesu.errors import ConfigError, DataError
+from tamesu.guess import Column
+from tamesu.recipe import make_arms
+from tamesu.starter import init_study
+from tamesu.texts import language
+
+DATA = Path(os.environ.get("TAMESU_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+
+
+def loaded(study: Path, cache: Path) -> tuple[StudyConfig, Data]:
+    config, _ = read_study(study)
+    assert len(make_arms(config, auto_size=(32, 32))) > 3
+    fields = {name: [field] for name, field in config.fields.items()}
+    return config, read_data(config, fields, base=study.parent, cache=cache)
+
+
+def column(*cells: str | None, name: str = "x") -> Column:
+    return Column(name, np.array(cells, dtype=object))
+
+
+def picture(path: Path, size: tuple[int, int] = (40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((*size, 3), dtype=np.uint8)).save(path)
+
+
+REAL: list[tuple[str, dict[str, Any]]] = [
+    ("gtsrb_directions", {"target": "class_name", "kind": "label", "inputs": ["file"], "id": "file", "rows": 2303, "size": 32}),
+    ("cifar10_jpg", {"target": "class", "kind": "label", "inputs": ["file"], "id": "file", "rows": 5500, "size": 32}),
+    ("sign_digits", {"target": "digit", "kind": "label", "inputs": ["file"], "id": "file", "rows": 350, "size": 96}),
+    (
+        "titanic",
+        {
+            "target": "Survived",
+            "kind": "label",
+            "inputs": ["Pclass", "Sex", "Age", "SibSp", "Parch", "Fare", "Embarked"],
+            "id": "PassengerId",
+            "rows": 891,
+        },
+    ),
+    ("adult_income", {"target": "income", "kind": "label", "id": None, "rows": 8000}),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), REAL, ids=[name for name, _ in REAL])
+def test_real_sets(tmp_path: Path, name: str, expected: dict[str, Any]) -> None:
+    if not (DATA / name).is_dir():
+        pytest.skip("the real data are not here")
+    config, data = loaded(init_study(DATA / name, out=tmp_path / "study.yaml"), tmp_path / "cache")
+    target = next(key for key, field in config.fields.items() if field.target)
+    assert (target, config.fields[target].kind) == (expected["target"], expected["kind"])
+    assert (config.data.id, len(data.train)) == (expected["id"], expected["rows"])
+    assert config.size == expected.get("size", "auto")
+    inputs = [key for key, field in config.fields.items() if field.is_input and not field.target]
+    assert inputs == expected.get("inputs", inputs)
+    assert (data.test is not None) == (name in ("titanic", "adult_income"))
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    rows = "2,1,530101,38.5,?\n1,1,534817,39.2,?\n"
+    (tmp_path / "horse.csv").write_text(rows * 5, encoding="utf-8")
+    with pytest.raises(DataError, match=r"horse.csv: the first line must name the columns; got '2', '1', '530101'"):
+        init_study(tmp_path)
+    if (DATA / "horse_colic").is_dir():
+        with pytest.raises(DataError, match="the first line must name the columns"):
+            init_study(DATA / "horse_colic", out=tmp_path / "study.yaml")
+    assert not (tmp_path / "study.yaml").exists()
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_folder_per_class(tmp_path: Path, lang: str) -> None:
+    for label in ("左手", "右手", "yes", "1"):
+        for i in range(3):
+            picture(tmp_path / label / f"{i}.png")
+    spoken = language()
+    study = init_study(tmp_path, lang=lang)
+    assert language() == spoken
+    text = study.read_text(encoding="utf-8")
+    assert "# mirror: {右手: 左手}" in text or "# mirror: {左手: 右手}" in text
+    config, data = loaded(study, tmp_path / "runs")
+    assert (config.lang, config.size, len(data.train)) == ("auto" if lang == "en" else "ja", 24, 12)
+    assert data.train.classes["label", "label"] == ("1", "yes", "右手", "左手")
+    uncommented = text.replace("    # mirror", "    mirror").replace(
+        "label: {kind: label, target: true}", "label:\n    kind: label\n    target: true"
+    )
+    study.write_text(uncommented.replace("  # mirror", "  mirror"), encoding="utf-8")
+    assert loaded(study, tmp_path / "runs")[0].ideas["mirror"] == {"augment": {"mirror": 0.5}}
+
+
+def test_train_and_test_folders(tmp_path: Path) -> None:
+    for label in "ab":
+        for i in range(3):
+            picture(tmp_path / "train" / label / f"{i}.png")
+    picture(tmp_path / "test" / "9.png")
+    config, data = loaded(init_study(tmp_path), tmp_path / "runs")
+    assert (config.data.train, config.data.test) == ("train", "test")
+    assert data.test is not None
+    assert data.test.ids.tolist() == ["9.png"]
+
+
+def test_competition(tmp_path: Path) -> None:
+    """Names without a suffix, pictures in a folder, a group, a sample submission."""
+    rng = np.random.default_rng(0)
+    names = [f"img{i:03d}" for i in range(120)]
+    for name in names:
+        picture(tmp_path / "images" / f"{name}.jpg", (64, 64))
+    frame = pd.DataFrame(
+        {
+            "image_id": names,
+            "patient": [f"p{i // 4}" for i in range(120)],
+            "grade": rng.integers(0, 3, 120),
+            "age": rng.normal(60, 9, 120),
+        }
+    )
+    frame[:100].to_csv(tmp_path / "train.csv", index=False)
+    frame[100:].drop(columns="grade").to_csv(tmp_path / "test.csv", index=False)
+    pd.DataFrame({"image_id": names[100:], "grade": 0}).to_csv(tmp_path / "sample_submission.csv", index=False)
+    config, data = loaded(init_study(tmp_path), tmp_path / "runs")
+    assert config.data.sample_submission == "sample_submission.csv"
+    assert (config.data.id, config.data.root, config.folds.group) == ("image_id", "images", "patient")
+    assert {name: field.kind for name, field in config.fields.items()} == {
+        "image_id": "image",
+        "grade": "label",
+        "patient": "group",
+    }
+    assert (len(data.train), config.size) == (100, 64)
+
+
+@pytest.mark.parametrize("spread", [True, False])
+def test_a_group_is_set_only_where_folds_can_keep_it(tmp_path: Path, spread: bool) -> None:
+    groups = np.arange(120) // 6
+    y = np.where(groups < (2 if spread else 1), "rare", np.where(groups % 2, "u", "v"))
+    pd.DataFrame({"x": np.arange(120) / 7, "subject": groups, "y": y}).to_csv(tmp_path / "train.csv", index=False)
+    study = init_study(tmp_path)
+    assert loaded(study, tmp_path / "runs")[0].folds.group == ("subject" if spread else None)
+    assert ("'subject' (20 values) may be a group" in study.read_text(encoding="utf-8")) == (not spread)
+
+
+def test_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,u\n2,v\n" * 5, encoding="utf-8")
+    (tmp_path / "study.yaml").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="init never overwrites a study"):
+        init_study(tmp_path)
+    assert (tmp_path / "study.yaml").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_cannot_be_started_from(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="must hold a csv or parquet table, or one folder of pictures per class; got neither"):
+        init_study(tmp_path)
+    with pytest.raises(DataError, match="there is no such thing"):
+        init_study(tmp_path / "nowhere")
+    (tmp_path / "t.csv").write_text("age,grade\n" + "1,u\n2,v\n" * 5, encoding="utf-8")
+    with pytest.raises(DataError, match=r"the target must be a column; got 'grad'. Did you mean 'grade'\?"):
+        init_study(tmp_path, target="grad")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"must hold one table, or one named train.csv; got other.csv, t.csv"):
+        init_study(tmp_path)
+    with pytest.raises(
+        DataError, match=r"must have a column to predict 'age' from; all seem unfit: 'grade' \(says the same as the target\)"
+    ):
+        init_study(tmp_path / "t.csv", target="age")
+    (tmp_path / "t.csv").write_text("age,grade\n" + "1,u\n2,v\n2,u\n" * 5, encoding="utf-8")
+    assert loaded(init_study(tmp_path / "t.csv", target="age", out=tmp_path / "s.yaml"), tmp_path)[0].fields["age"].target
+
+
+def test_awkward_names_survive_yaml(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "yes": [1.5, 2, 3, 4] * 3,
+            "1": [1, 2.5, 4, 5] * 3,
+            "a: b #c": list("uvuv") * 3,
+            'q"{': list("xyxz") * 3,
+            "目的変数": list("aabb") * 3,
+        }
+    )
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    config, _ = loaded(init_study(tmp_path), tmp_path / "runs")
+    assert set(config.fields) == set(frame.columns)
+    assert config.fields["目的変数"].target
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["cat dog", "cat", "dog", "dog owl", "owl", "cat owl"], " "),
+        (["a|b", "a", "b", "b|c", "c"], "|"),
+        (["keep left", "keep right", "turn left", "turn right", "ahead only"], None),
+        (["stop", "go", "yield", "turn left"], None),
+        (["cat", "dog"], None),
+        (["1", "2"], None),
+    ],
+)
+def test_separator(cells: list[str], expected: str | None) -> None:
+    assert guess.find_separator(column(*cells * 3)) == expected
+
+
+def test_mirror_pairs() -> None:
+    assert guess.mirror_pairs(["turn_left", "turn_right", "ahead"]) == {"turn_left": "turn_right"}
+    assert guess.mirror_pairs(["L", "R", "hand_l", "hand_r", "left"]) == {"L": "R", "hand_l": "hand_r"}
+    assert guess.mirror_pairs(["左折", "右折", "直進"]) == {"左折": "右折"}
+    assert guess.mirror_pairs(["bell", "berr", "all"]) == {}
+
+
+def test_headers() -> None:
+    assert guess.lacks_header(["2", "1", "530101", "38.50", "?"])
+    assert guess.lacks_header(["0.1", "0.1.1", "a"])
+    assert not guess.lacks_header(["0", "1", "2", "label"])
+    assert not guess.lacks_header(["age", "2020", "sex", "x"])
+
+
+def test_leaks_and_names_are_left_out(tmp_path: Path) -> None:
+    n = 200
+    y = np.arange(n) % 3
+    frame = pd.DataFrame(
+        {"code": [f"k{one}" for one in y], "name": [f"n{i}" for i in range(n)], "size": np.arange(n) * 0.5, "same": "s", "y": y}
+    )
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    config, _ = loaded(init_study(tmp_path), tmp_path / "runs")
+    assert set(config.fields) == {"size", "y"}
