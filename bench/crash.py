@@ -62,7 +62,7 @@ def main() -> None:
         if process.returncode:
             raise SystemExit(f"the undisturbed run failed: {(Path(name) / 'calm.stderr').read_text()[-2000:]}")
         print(f"undisturbed: {took_s:.0f} s, {len(Store(Path(name) / 'calm' / 'digits' / 'trials').keys())} trainings")
-        disturbed = disturb(study, random.Random(seed), options.kills, took_s)
+        disturbed = disturb(study, random.Random(seed), options.kills)
         different = differences(json.loads(calm), json.loads(disturbed))
     for line in different:
         print(f"DIFFERS {line}")
@@ -79,7 +79,7 @@ def start(study: Path, runs: str) -> subprocess.Popen[str]:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, text=True, env=env)
 
 
-def disturb(study: Path, rng: random.Random, n_kills: int, took_s: float) -> str:
+def disturb(study: Path, rng: random.Random, n_kills: int) -> str:
     """The document of a run that was killed and started again and again."""
     store = Store(study.parent / "rough" / "digits" / "trials")
     begun = study.parent / "rough.begun"
@@ -90,23 +90,33 @@ def disturb(study: Path, rng: random.Random, n_kills: int, took_s: float) -> str
             if i == n_kills:
                 document = process.communicate()[0]
             else:
-                delay_s = rng.uniform(0.2, max(6.0, took_s / 4))
                 whom = rng.choice(("main", "worker", "all"))
-                try:
-                    process.wait(timeout=delay_s)
-                except subprocess.TimeoutExpired:
-                    kill(process, whom, rng)
+                when_s = wait_a_while(process, store, rng)
+                kill(process, whom, rng)
                 process.wait()
         after = finished(store)
         lost = before.items() - after.items()
         twice = set(before.values()) & set(begun.read_text().splitlines()[n_lines:])
-        what = "to the end" if i == n_kills else f"killed {whom} at {delay_s:.1f} s"
+        what = "to the end" if i == n_kills else f"killed {whom} at {when_s:.1f} s"
         print(f"{i + 1:3}  {what:26} {len(after):3} finished   lost {len(lost)}   recomputed {len(twice)}", flush=True)
         if lost or twice:
             raise SystemExit("a finished training was lost or recomputed")
     if process.returncode:
         raise SystemExit(f"the last run failed: {(study.parent / 'rough.stderr').read_text()[-2000:]}")
     return document
+
+
+def wait_a_while(process: subprocess.Popen[str], store: Store, rng: random.Random) -> float:
+    """Until a random moment, one time in four while it starts, else soon after a training finished; seconds since the start."""
+    started = time.monotonic()
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0.1, 8.0))
+    else:
+        n_before = len(store.keys())
+        while process.poll() is None and len(store.keys()) == n_before:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, 3.0))
+    return time.monotonic() - started
 
 
 def finished(store: Store) -> dict[str, str]:
@@ -120,6 +130,8 @@ def finished(store: Store) -> dict[str, str]:
 
 def kill(process: subprocess.Popen[str], whom: str, rng: random.Random) -> None:
     """kill -9 for the main process, or for a worker and then, shortly after, the main process, or for all at once."""
+    if process.poll() is not None:  # done before its end came
+        return
     workers = children(process.pid)
     victims = {"main": [], "worker": workers[:1], "all": workers}[whom]
     for pid in victims:

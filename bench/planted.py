@@ -84,9 +84,9 @@ def small_net(x: NDArray, y: NDArray, train: NDArray, seeds: NDArray, hidden: in
         error = weight * (output - labels[:, None])
         back = (error * theta[2].transpose(0, 2, 1)) * (1 - active**2)
         gradients = [
-            inputs.T @ back + 1e-3 * theta[0],
+            inputs.T @ back + 1e-2 * theta[0],
             back.sum(axis=1, keepdims=True),
-            active.transpose(0, 2, 1) @ error + 1e-3 * theta[2],
+            active.transpose(0, 2, 1) @ error + 1e-2 * theta[2],
             error.sum(axis=1, keepdims=True),
         ]
         for i, gradient in enumerate(gradients):

@@ -10,7 +10,18 @@ import numpy as np
 
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
 
-SIGNS = ("go_left", "go_right", "keep_left", "keep_right", "roundabout", "speed_100", "speed_20", "speed_50", "turn_left", "turn_right")
+SIGNS = (
+    "go_left",
+    "go_right",
+    "keep_left",
+    "keep_right",
+    "roundabout",
+    "speed_100",
+    "speed_20",
+    "speed_50",
+    "turn_left",
+    "turn_right",
+)
 LOG_LOSS = MetricInfo("log_loss", "nats", False)
 ACCURACY = MetricInfo("accuracy", "fraction", True)
 RMSE = MetricInfo("rmse", "target", False)
@@ -72,7 +83,9 @@ class FakeJudgement:
         return "…"
 
 
-def fold_scores(rng, *, repeats=2, n_splits=5, score=0.89, spread=0.012, judged=0.34, epochs=20, start=2.3, end=0.12, n_test=180):
+def fold_scores(
+    rng, *, repeats=2, n_splits=5, score=0.89, spread=0.012, judged=0.34, epochs=20, start=2.3, end=0.12, n_test=180
+):
     found = []
     for repeat in range(repeats):
         for fold in range(n_splits):
@@ -95,10 +108,17 @@ def fold_scores(rng, *, repeats=2, n_splits=5, score=0.89, spread=0.012, judged=
 
 
 def idea(rng, name, outcome, gain, half, *, patch=None, arm=None, metric=None, look=(2, 5), **more):
+    if outcome == "undecided" and not more.get("reason"):
+        more |= {"reason": "more_data", "rows_needed": 2700}
     judged = {k: more.pop(k) for k in list(more) if k in FakeJudgement.__dataclass_fields__}
-    folds = more.pop("folds", None) or fold_scores(rng, repeats=look[0], score=0.9 + gain / 4, end=more.pop("end", 0.12))[: 5 * (look[0] - 1) + look[1]]
+    folds = (
+        more.pop("folds", None)
+        or fold_scores(rng, repeats=look[0], score=0.9 + gain / 4, end=more.pop("end", 0.12))[: 5 * (look[0] - 1) + look[1]]
+    )
     p_value = float(2 * np.exp(-((gain / (half / 1.96)) ** 2) / 2) / 2.5) if half else None
-    judgement = FakeJudgement(FakeOutcome(outcome), gain, gain - half, gain + half, p_value, Look(*look), standard_error=half / 1.96, **judged)
+    judgement = FakeJudgement(
+        FakeOutcome(outcome), gain, gain - half, gain + half, p_value, Look(*look), standard_error=half / 1.96, **judged
+    )
     return ArmResult(
         arm or name,
         name,
@@ -190,8 +210,28 @@ def number_study(**changes) -> StudyResult:
     prediction = y * np.exp(rng.normal(0, 0.16, n)) + rng.normal(0, 1, n)
     folds = fold_scores(rng, score=4.2, spread=0.3, judged=17.6, start=1.1, end=0.13, n_test=400)
     ideas = (
-        idea(rng, "log-age", "helps", 1.9, 1.1, patch={"fields": {"age": {"scale": "minmax"}}}, margin=0.2, metric=(0.23, 0.1, 0.36)),
-        idea(rng, "deep", "undecided", 0.3, 1.6, patch={"model": {"hidden": 256}}, margin=0.2, reason="more_repeats", split_fraction=0.7, repeats_needed=12),
+        idea(
+            rng,
+            "log-age",
+            "helps",
+            1.9,
+            1.1,
+            patch={"fields": {"age": {"scale": "minmax"}}},
+            margin=0.2,
+            metric=(0.23, 0.1, 0.36),
+        ),
+        idea(
+            rng,
+            "deep",
+            "undecided",
+            0.3,
+            1.6,
+            patch={"model": {"hidden": 256}},
+            margin=0.2,
+            reason="more_repeats",
+            split_fraction=0.7,
+            repeats_needed=12,
+        ),
     )
     return label_study(
         study="house-prices",
@@ -221,8 +261,10 @@ def labels_study(**changes) -> StudyResult:
     y = (rng.random((n, len(classes))) < np.linspace(0.05, 0.5, len(classes))).astype(int)
     p = 1 / (1 + np.exp(-(rng.normal(0, 1.3, y.shape) + 3.2 * y - 1.6)))
     return label_study(
-        study="photo-tags", target="tags", target_kind="labels", classes=classes, y=y, ids=np.arange(n).astype(str).astype(object),
-        n_rows=n, baseline=BaselineResult(0.81, 0.79, 0.83, 0.41, fold_scores(np.random.default_rng(1)), 10, 100.0, 0.0002, p), **changes,
+        study="photo-tags", target="tags", target_kind="labels", classes=classes, y=y,
+        ids=np.arange(n).astype(str).astype(object),
+        n_rows=n, baseline=BaselineResult(0.81, 0.79, 0.83, 0.41, fold_scores(np.random.default_rng(1)), 10, 100.0, 0.0002, p),
+        **changes,
     )  # fmt: skip
 
 
@@ -230,7 +272,16 @@ def undecided_study(**changes) -> StudyResult:
     rng = np.random.default_rng(9)
     reasons = ("more_data", "more_repeats", "few_differ", "tiny_n", "few_groups")
     ideas = tuple(
-        idea(rng, name, "undecided", 0.004 * i, 0.02, reason=name, split_fraction=0.7 if name == "more_repeats" else 0.2, rows_needed=5000 if name == "more_data" else None)
+        idea(
+            rng,
+            name,
+            "undecided",
+            0.004 * i,
+            0.02,
+            reason=name,
+            split_fraction=0.7 if name == "more_repeats" else 0.2,
+            rows_needed=5000 if name == "more_data" else None,
+        )
         for i, name in enumerate(reasons)
     )
     return label_study(ideas=ideas, **changes)
@@ -240,7 +291,18 @@ def interrupted_study(**changes) -> StudyResult:
     rng = np.random.default_rng(11)
     waiting = ArmResult("coords", "coords", {"channels": {"coords": True}}, None, None, (), 0, 0, 0.0)
     early = idea(rng, "mirror", "undecided", 0.012, 0.03, look=(1, 2), reason="budget")
-    failed = ArmResult("broken", "broken", {"model": {"backbone": "timm:nope"}}, None, None, (), 1, 0, 3.0, note="FitError: the loss is not finite")
+    failed = ArmResult(
+        "broken",
+        "broken",
+        {"model": {"backbone": "timm:nope"}},
+        None,
+        None,
+        (),
+        1,
+        0,
+        3.0,
+        note="FitError: the loss is not finite",
+    )
     return label_study(ideas=(*four_ideas(rng)[:1], early, waiting, failed), stopped="interrupted", **changes)
 
 
@@ -249,25 +311,40 @@ def twelve_ideas(**changes) -> StudyResult:
     ideas = tuple(
         idea(rng, "batch", outcome, gain, 0.012, arm=f"batch={size}", patch={"train": {"batch_size": size}}, look=look)
         for size, outcome, gain, look in (
-            (8, "hurts", -0.031, (1, 5)), (16, "no difference", 0.0005, (3, 5)), (64, "undecided", 0.006, (2, 5)), (128, "hurts", -0.018, (2, 5)),
+            (8, "hurts", -0.031, (1, 5)), (16, "no difference", 0.0005, (3, 5)),
+            (64, "undecided", 0.006, (2, 5)), (128, "hurts", -0.018, (2, 5)),
         )
     )  # fmt: skip
     more = tuple(
         idea(rng, f"idea-{i}", outcome, gain, 0.011 + 0.002 * i, patch={"augment": {"rotate_deg": 5 * i, "scale": [0.9, 1.1]}})
-        for i, (outcome, gain) in enumerate([("helps", 0.02), ("undecided", -0.004), ("undecided", 0.011), ("helps", 0.035)] * 2)
+        for i, (outcome, gain) in enumerate(
+            [("helps", 0.02), ("undecided", -0.004), ("undecided", 0.011), ("helps", 0.035)] * 2
+        )
     )
     return label_study(ideas=ideas + more, n_compared=27, **changes)
 
 
 def hostile_study(**changes) -> StudyResult:
     """Names that would break out of HTML, attributes or styles if they were not escaped."""
-    evil = '<script>alert("x")</script>', '"><img src=x onerror=alert(1)>', "a & b", "</style><b>", "{{ 7*7 }}", "*b* `c`", "日本語", "'", "%s", "{name}"
+    evil = (
+        '<script>alert("x")</script>',
+        '"><img src=x onerror=alert(1)>',
+        "a & b",
+        "</style><b>",
+        "{{ 7*7 }}",
+        "*b* `c`",
+        "日本語",
+        "'",
+        "%s",
+        "{name}",
+    )
     base = label_study()
     ids = base.ids.copy()
     ids[:] = [f'<svg onload="alert({i})">' for i in range(len(ids))]
     nasty = replace(base.ideas[0], name=evil[0], idea=evil[0], patch={evil[1]: evil[3]}, note=evil[0])
     return label_study(
-        study=evil[0], target=evil[1], classes=evil, ids=ids, ideas=(nasty, *base.ideas[1:]), warnings=evil, ignored=evil,
+        study=evil[0], target=evil[1], classes=evil, ids=ids,
+        ideas=(nasty, *base.ideas[1:]), warnings=evil, ignored=evil,
         resolved_yaml="name: '</pre><script>alert(2)</script>'\n", command=evil[0], versions={evil[1]: evil[0]}, **changes,
     )  # fmt: skip
 

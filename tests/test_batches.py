@@ -134,7 +134,9 @@ def test_inputs_follow_the_mirror():
     rows = toy_pictures(40)
     feed = make_toy_feed(rows=rows, augment={"mirror": 0.5, "translate": 0}, fields=fields)
     (batch,) = make_batches(feed, 40, epoch=0)
-    mirrored = brighter_side(batch.pictures["picture"]) != brighter_side(rows.pictures["picture"].read_many(batch.rows, (12, 12)))
+    mirrored = brighter_side(batch.pictures["picture"]) != brighter_side(
+        rows.pictures["picture"].read_many(batch.rows, (12, 12))
+    )
     assert 5 < mirrored.sum() < 35
     share = rows.table["share"].to_numpy()[batch.rows]
     np.testing.assert_allclose(batch.table[:, 0], np.where(mirrored, -share, share), rtol=1e-5)

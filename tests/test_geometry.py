@@ -55,7 +55,9 @@ def test_maps_turn_back(seed, rotate, scale, translate):
     for matrix, mirrored in zip(maps.matrix, maps.mirrored, strict=True):
         assert (np.linalg.det(matrix) < 0) == mirrored
         back = warp(warp(picture, matrix, (20, 30)), np.linalg.inv(matrix), (20, 30))
-        inside = warp(warp(np.ones_like(picture), matrix, (20, 30), "constant"), np.linalg.inv(matrix), (20, 30), "constant") > 0.999
+        inside = (
+            warp(warp(np.ones_like(picture), matrix, (20, 30), "constant"), np.linalg.inv(matrix), (20, 30), "constant") > 0.999
+        )
         inner = cv2.erode(inside[:, :, 0].astype(np.uint8), np.ones((5, 5))) > 0
         np.testing.assert_allclose(back[inner], picture[inner], atol=1.5)
 

@@ -40,7 +40,7 @@ def test_every_activation_trains(name):
 
 
 def test_an_unknown_activation_names_the_closest():
-    with pytest.raises(ConfigError, match="model.activation: must be an activation; got 'rleu'. Did you mean 'relu'"):
+    with pytest.raises(ConfigError, match=r"model.activation: must be an activation; got 'rleu'. Did you mean 'relu'"):
         make_activation("rleu")
 
 
@@ -121,7 +121,9 @@ def test_other_names_in_the_same_order_are_taken_with_a_note(tmp_path):
     renamed = {name: value for name, value in renamed.items() if value.ndim}  # old checkpoints have no batch counters
     backbone = Small(3)
     with pytest.warns(RuntimeWarning, match="matched by order and shape"):
-        load_weights(backbone, save(tmp_path, renamed | {"classifier.weight": torch.zeros(7, 4), "classifier.bias": torch.zeros(7)}))
+        load_weights(
+            backbone, save(tmp_path, renamed | {"classifier.weight": torch.zeros(7, 4), "classifier.bias": torch.zeros(7)})
+        )
     torch.testing.assert_close(backbone.norm.weight, given["norm.weight"])
 
 
@@ -135,10 +137,10 @@ def test_some_missing_weights_are_told_with_the_closest_names(tmp_path):
 def test_weights_of_something_else_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="must hold weights of this backbone; none of its 1 tensors fits"):
         load_weights(Small(3), save(tmp_path, {"conv.weight": torch.zeros(9, 9)}))
-    with pytest.raises(ConfigError, match="must be none, hub or a file that exists; got 'nowhere.pt'"):
+    with pytest.raises(ConfigError, match=r"must be none, hub or a file that exists; got 'nowhere.pt'"):
         load_weights(Small(3), "nowhere.pt")
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ConfigError, match="must be a .safetensors file or a checkpoint readable with weights_only"):
+    with pytest.raises(ConfigError, match=r"must be a .safetensors file or a checkpoint readable with weights_only"):
         load_weights(Small(3), str(tmp_path / "text.pt"))
 
 
@@ -148,7 +150,9 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 
 
 def test_backbones_that_are_not_there_are_refused():
-    with pytest.raises(ConfigError, match="must be tiny, timm:<name> or your_module:build_backbone; got 'tny'. Did you mean 'tiny'"):
+    with pytest.raises(
+        ConfigError, match=r"must be tiny, timm:<name> or your_module:build_backbone; got 'tny'. Did you mean 'tiny'"
+    ):
         make_backbone(ModelConfig(backbone="tny"), 3, (8, 8))
     with pytest.raises(ConfigError, match="must name a function that can be imported; got 'no_such:thing'"):
         make_backbone(ModelConfig(backbone="no_such:thing"), 3, (8, 8))

@@ -14,12 +14,12 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import fake_results
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+import fake_results
 from tamesu.errors import StoreError
 from tamesu.report import check_summary, render_report, summarise, verdict_table, words, write_report
 from tamesu.report.axes import Axis, gain_axis
@@ -243,6 +243,11 @@ def test_sentences_say_the_direction_and_the_way_on():
     assert "inside the margin of ±0.0040" in said["other-seed"]
 
 
+def test_a_confirmation_out_of_reach_is_said_so():
+    summary = summary_of(fake_results.label_study)
+    assert "cannot be confirmed" in words.sentence(summary["ideas"][1] | {"level": 0.0}, summary)
+
+
 def test_headlines():
     summary = summary_of(fake_results.label_study)
     assert words.headline(summary) == "2 of 5 ideas help."
@@ -399,25 +404,38 @@ def test_every_text_is_there_in_japanese_with_the_same_places():
 
 MEASURE = """<script>addEventListener("load", () => {
   document.title = "measured " + document.documentElement.scrollWidth + " of " + innerWidth;
-  const wide = [...document.querySelectorAll("main *")].filter(e => !e.closest(".scroll, pre, svg") && e.getBoundingClientRect().right > innerWidth + 1);
+  const outside = e => !e.closest(".scroll, pre, svg");
+  const wide = [...document.querySelectorAll("main *")].filter(outside)
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1);
   document.body.dataset.wide = wide.map(e => e.tagName + "." + e.className).join(" ");
 });</script></body>"""
+FRAME = """<iframe id="f" src="report.html" style="width:WIDTHpx;height:900px;border:0"></iframe><pre id="said"></pre><script>
+f.onload = () => setTimeout(() => {
+  const page = f.contentDocument;
+  said.textContent = page.title + " | wide: [" + page.body.dataset.wide + "]";
+}, 50)</script>"""
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
 @pytest.mark.parametrize(
-    ("make", "lang"), [(fake_results.label_study, "ja"), (fake_results.twelve_ideas, "en"), (fake_results.hostile_study, "en")]
+    ("make", "lang", "width"),
+    [
+        (fake_results.label_study, "ja", 1280),
+        (fake_results.label_study, "ja", 400),
+        (fake_results.twelve_ideas, "en", 400),
+        (fake_results.hostile_study, "en", 400),
+    ],
 )
-@pytest.mark.parametrize("width", [1280, 400])
 def test_it_renders_in_a_browser_without_sideways_scrolling(tmp_path, make, lang, width):
     text = render_report(summary_of(make, lang=lang))
     text = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", MEASURE)  # the page itself allows no script
     # a window of less than 500 px is not to be had, so the page is measured inside a frame
     (tmp_path / "report.html").write_text(text, encoding="utf-8")
-    frame = f"""<iframe id="f" src="report.html" style="width:{width}px;height:900px;border:0"></iframe><pre id="said"></pre><script>
-      f.onload = () => setTimeout(() => {{ said.textContent = f.contentDocument.title + " | wide: [" + f.contentDocument.body.dataset.wide + "]" }}, 50)</script>"""
+    frame = FRAME.replace("WIDTH", str(width))
     (tmp_path / "frame.html").write_text(f"<!DOCTYPE html><body>{frame}", encoding="utf-8")
-    dom = _chromium(tmp_path, "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom", tmp_path / "frame.html")
+    dom = _chromium(
+        tmp_path, "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom", tmp_path / "frame.html"
+    )
     assert f"measured {width} of {width} | wide: []" in dom
 
 
@@ -434,9 +452,16 @@ def test_a_screenshot_shows_something(tmp_path):
 
 
 def _chromium(folder, *arguments):
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --hide-scrollbars"
-    ).split()
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+    ]
     command = ["chromium", *flags, f"--user-data-dir={folder / 'profile'}", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout

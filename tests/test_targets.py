@@ -100,7 +100,7 @@ def test_what_was_kept_is_the_same_target():
 
 
 def test_unknown_classes_and_missing_numbers_are_refused():
-    with pytest.raises(DataError, match="target sign: must be a class of the training table; got 'stopp'. Did you mean 'stop'"):
+    with pytest.raises(DataError, match=r"must be a class of the training table; got 'stopp'. Did you mean 'stop'"):
         make_target("sign", LabelField(target=True), CLASSES).encode(column(["stopp"]))
     with pytest.raises(DataError, match="every row must hold a number"):
         make_target("steer", NumberField(target=True)).encode(np.array([np.nan]))

@@ -173,7 +173,9 @@ def test_steps_that_are_not_finite_are_left_out_and_counted():
 
 def test_predictions_that_are_not_finite_are_an_error():
     rows, recipe = toy_tables(20), toy_recipe(TABLE_FIELDS, train={"epochs": 2})
-    with pytest.raises(FitError, match=r"'answer' must be finite; got nan for rows .* after 2 epochs at learning rate 0.005. Lower"):
+    with pytest.raises(
+        FitError, match=r"'answer' must be finite; got nan for rows .* after 2 epochs at learning rate 0.005. Lower"
+    ):
         Exploding().fit(rows, recipe, 0).predict(rows)
 
 
@@ -205,7 +207,9 @@ def test_a_subclass_by_dotted_name_is_kept_and_loaded(tmp_path):
 
 
 def test_learners_that_are_not_there_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="must be a learner of tamesu or my_module:MyLearner; got 'troch'. Did you mean 'torch'"):
+    with pytest.raises(
+        ConfigError, match=r"must be a learner of tamesu or my_module:MyLearner; got 'troch'. Did you mean 'torch'"
+    ):
         make_learner("troch")
     with pytest.raises(ConfigError, match="must be importable; got 'no_such_module:Learner'"):
         make_learner("no_such_module:Learner")

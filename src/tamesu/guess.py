@@ -159,10 +159,11 @@ def find_target(
         few = [
             c
             for c in open_to
-            if 1 < len(c.counts) <= 0.2 * len(c.known) and min(c.counts.values()) > 1 and not _is_about_files(c)
+            if 1 < len(c.counts) <= 0.2 * len(c.known) and min(c.counts.values()) > 1 and not _is_about_pictures(c)
         ]
         return few[0] if few else None
-    return open_to[-1] if open_to and not open_to[-1].is_name else None  # tables mostly end with it
+    last = open_to[-1] if open_to else None
+    return None if last is None or last.is_name or last.n_missing else last  # tables mostly end with it
 
 
 def find_separator(column: Column) -> str | None:
@@ -244,8 +245,9 @@ def _target_rank(column: Column) -> int | None:
     )
 
 
-def _is_about_files(column: Column) -> bool:
-    return column.name.lower() in SPLIT_NAMES or bool({"width", "height", "size", "frame"} & set(column.words()))
+def _is_about_pictures(column: Column) -> bool:
+    words = {"width", "height", "size", "frame", "domain", *GROUP_NAMES}
+    return column.name.lower() in SPLIT_NAMES or bool(words & set(column.words()))
 
 
 def _folders(base: Path, deep: int) -> list[Path]:

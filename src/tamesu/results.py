@@ -1,8 +1,8 @@
 """What a run found, as plain frozen values: filled by `try` and `fit`, read by the report.
 
-    StudyResult
-    ├── baseline: BaselineResult ── folds: FoldScore …
-    └── ideas: ArmResult …       ── folds: FoldScore …, judgement, metric_gain
+StudyResult
+├── baseline: BaselineResult ── folds: FoldScore …
+└── ideas: ArmResult …       ── folds: FoldScore …, judgement, metric_gain
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def describe_mistakes(result: StudyResult, dataset: Dataset | None) -> dict[str,
 
 def natural_order(classes: tuple[str, ...]) -> list[int]:
     """Positions of the classes as a person counts: speed_2 before speed_10."""
-    return sorted(range(len(classes)), key=lambda i: [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _parts(classes[i])])
+    return sorted(
+        range(len(classes)), key=lambda i: [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _parts(classes[i])]
+    )
 
 
 def _parts(text: str) -> list[str]:
@@ -71,7 +73,9 @@ def _of_label(result: StudyResult, p: NDArray[np.float64], y: NDArray[Any]) -> d
         "classes": [names[i] for i in order],
         "counts": counts[np.ix_(order, order)] if k <= MAX_MATRIX else None,
         "per_class": [{"class": names[i], "n": int(n_true[i]), "n_right": int(counts[i, i])} for i in order],
-        "pairs": [{"truth": names[t], "prediction": names[s], "n": n, "n_truth": int(n_true[t])} for n, t, s in pairs[:MAX_PAIRS]],
+        "pairs": [
+            {"truth": names[t], "prediction": names[s], "n": n, "n_truth": int(n_true[t])} for n, t, s in pairs[:MAX_PAIRS]
+        ],
         "_loss": -np.log(np.maximum(p[np.arange(len(y)), y], TINY)),
         "_row": row,
     }

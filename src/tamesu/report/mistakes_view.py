@@ -54,7 +54,14 @@ def _matrix(found: Mapping[str, Any]) -> View:
                 "n": n,
                 "shade": round(n / total, 3) if total else 0,
                 "right": i == j,
-                "text": say("{truth} taken for {prediction}: {n} of {total} ({share})", truth=name, prediction=classes[j], n=n, total=total, share=_percent(n, total)),
+                "text": say(
+                    "{truth} taken for {prediction}: {n} of {total} ({share})",
+                    truth=name,
+                    prediction=classes[j],
+                    n=n,
+                    total=total,
+                    share=_percent(n, total),
+                ),
             }
             for j, n in enumerate(counts)
         ]
@@ -104,7 +111,14 @@ def _scatter(found: Mapping[str, Any]) -> View:
         "line": (x(axis.low), y(axis.low), x(axis.high), y(axis.high)),
         "x_ticks": [{"at": x(t), "text": f"{t:,g}"} for t in axis.ticks(5)],
         "y_ticks": [{"at": y(t), "text": f"{t:,g}"} for t in axis.ticks(5)],
-        "box": {"w": SCATTER_W, "h": SCATTER_H, "left": left, "right": SCATTER_W - SCATTER_EDGE, "top": SCATTER_EDGE, "bottom": bottom},
+        "box": {
+            "w": SCATTER_W,
+            "h": SCATTER_H,
+            "left": left,
+            "right": SCATTER_W - SCATTER_EDGE,
+            "top": SCATTER_EDGE,
+            "bottom": bottom,
+        },
         "n_shown": words.count(len(points)),
         "all": len(points) == found["n_scored"],
         "text": say(
@@ -117,12 +131,19 @@ def _scatter(found: Mapping[str, Any]) -> View:
 
 
 def _worst(found: Mapping[str, Any]) -> list[View]:
-    return [{**_worst_words(one, found["kind"]), "id": one["id"], "row": one["row"], "inputs": one["inputs"]} for one in found["worst"]]
+    return [
+        {**_worst_words(one, found["kind"]), "id": one["id"], "row": one["row"], "inputs": one["inputs"]}
+        for one in found["worst"]
+    ]
 
 
 def _worst_words(one: Mapping[str, Any], kind: str) -> View:
     if kind == "number":
-        return {"truth": f"{one['truth']:.5g}", "prediction": f"{one['prediction']:.5g}", "more": say("off by {size}", size=f"{one['loss']:.3g}")}
+        return {
+            "truth": f"{one['truth']:.5g}",
+            "prediction": f"{one['prediction']:.5g}",
+            "more": say("off by {size}", size=f"{one['loss']:.3g}"),
+        }
     if kind == "labels":
         parts = []
         if one["missed"]:

@@ -23,7 +23,9 @@ class HasOriginals(Protocol):
         """Full-size pixels of row i.  (h, w, c)."""
 
 
-def worst_pictures(rows: Iterable[Mapping[str, Any]], pictures: HasOriginals | Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
+def worst_pictures(
+    rows: Iterable[Mapping[str, Any]], pictures: HasOriginals | Mapping[str, NDArray[Any]]
+) -> dict[str, dict[str, Any]]:
     """For each id of the worst rows {uri, pixelated}; rows whose picture is not to be had are left out.
 
     Args:

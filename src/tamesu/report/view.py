@@ -77,6 +77,7 @@ def verdict_view(summary: Mapping[str, Any]) -> View:
         "counts": [{"state": s, "word": words.state_word(s), "n": states.count(s)} for s in words.STATES if s in states],
         "clipped": any(half_width(one["interval"]) is not None and not _inside(one["interval"], axis) for one in ideas),
         "metric": words.metric_name(summary["judged_metric"]),
+        "shown": words.metric_name(summary["metric"]),
         "same_metric": same_metric,
     }
 
@@ -160,7 +161,9 @@ def baseline_view(summary: Mapping[str, Any]) -> View:
         dots = [
             {
                 "at": axis.at(one["score"]),
-                "text": say("fold {fold}: {score}, {n} rows", fold=one["fold"] + 1, score=amounts.score(one["score"]), n=one["n_test"]),
+                "text": say(
+                    "fold {fold}: {score}, {n} rows", fold=one["fold"] + 1, score=amounts.score(one["score"]), n=one["n_test"]
+                ),
             }
             for one in mine
         ]
@@ -169,7 +172,7 @@ def baseline_view(summary: Mapping[str, Any]) -> View:
     return {
         "rows": rows,
         "band": [axis.at(low), axis.at(high)] if half_width(base["interval"]) is not None else None,
-        "at": axis.at(base["score"]),
+        "at": None if base["score"] is None else axis.at(base["score"]),
         "ticks": _ticks(axis, Amounts(summary["metric"]), sign=False),
         "metric": words.metric_name(summary["metric"]),
         "unit": "%" if amounts.is_share else "",
@@ -180,7 +183,13 @@ def baseline_view(summary: Mapping[str, Any]) -> View:
         "n_repeats": len(rows),
         "better": say("more is better") if summary["metric"]["higher_is_better"] else say("less is better"),
         "table": [
-            [one["repeat"] + 1, one["fold"] + 1, words.count(one["n_test"]), amounts.score(one["score"]), words.duration(one["fit_time_s"])]
+            [
+                one["repeat"] + 1,
+                one["fold"] + 1,
+                words.count(one["n_test"]),
+                amounts.score(one["score"]),
+                words.duration(one["fit_time_s"]),
+            ]
             for one in folds
         ],
     }
@@ -194,7 +203,12 @@ def sensitivity_view(summary: Mapping[str, Any]) -> View | None:
     found = summary["sensitivity"]
     metric = words.metric_name(summary["judged_metric"])
     entries = [
-        ("seed", found["seed_noise"], say("seed noise"), say("how far another seed alone moves the {metric} of one fold", metric=metric)),
+        (
+            "seed",
+            found["seed_noise"],
+            say("seed noise"),
+            say("how far another seed alone moves the {metric} of one fold", metric=metric),
+        ),
         ("margin", found["margin"], say("margin that matters"), say("a change inside ± this counts as no difference")),
         (
             "luck",
@@ -202,7 +216,12 @@ def sensitivity_view(summary: Mapping[str, Any]) -> View | None:
             say("luck line"),
             say("what the best of {n} useless ideas would show by luck", n=found["n_compared"]),
         ),
-        ("smallest", found["smallest_gain"], say("smallest gain it can see"), say("a true gain of this size is found four times out of five")),
+        (
+            "smallest",
+            found["smallest_gain"],
+            say("smallest gain it can see"),
+            say("a true gain of this size is found four times out of five"),
+        ),
         ("claimed", found["claimed_gain"], say("largest gain found"), say("of the ideas that help, in this run")),
     ]
     known = [(key, value, name, why) for key, value, name, why in entries if value is not None]
@@ -212,10 +231,22 @@ def sensitivity_view(summary: Mapping[str, Any]) -> View | None:
     top = max(min(max(value for _, value, *_ in known), 4 * reference) if reference > 0 else known[-1][1], 1e-12)
     axis, amounts = Axis(0.0, top * 1.04), Amounts(summary["judged_metric"])
     bars = [
-        {"key": key, "to": axis.at(value), "off": not axis.holds(value), "name": name, "why": why, "text": amounts.gain(value, value, sign=False)}
+        {
+            "key": key,
+            "to": axis.at(value),
+            "off": not axis.holds(value),
+            "name": name,
+            "why": why,
+            "text": amounts.gain(value, value, sign=False),
+        }
         for key, value, name, why in known
     ]
-    return {"bars": bars, "metric": metric, "use": _use_view(summary) if "ideas" in summary else None, "data": _data_sentences(summary)}
+    return {
+        "bars": bars,
+        "metric": metric,
+        "use": _use_view(summary) if "ideas" in summary else None,
+        "data": _data_sentences(summary),
+    }
 
 
 def _use_view(summary: Mapping[str, Any]) -> View:
@@ -275,7 +306,9 @@ def curves_view(summary: Mapping[str, Any]) -> View | None:
 
     def place(epoch: float, loss: float) -> tuple[float, float]:
         x, y = x_axis.at(epoch) / 100, y_axis.at(math.log10(loss) if log else loss) / 100
-        return PANEL_LEFT + x * (PANEL_W - PANEL_LEFT - PANEL_RIGHT), PANEL_H - PANEL_BOTTOM - y * (PANEL_H - PANEL_TOP - PANEL_BOTTOM)
+        return PANEL_LEFT + x * (PANEL_W - PANEL_LEFT - PANEL_RIGHT), PANEL_H - PANEL_BOTTOM - y * (
+            PANEL_H - PANEL_TOP - PANEL_BOTTOM
+        )
 
     panels = []
     for name, mine in lines.items():
@@ -286,13 +319,21 @@ def curves_view(summary: Mapping[str, Any]) -> View | None:
                 drawn.append(path([place(epoch, loss) for epoch, loss in kept]))
         ends = [line[-1][1] for line in mine if line[-1][1] is not None]
         if drawn:
-            panels.append({"name": name, "paths": drawn, "n": len(mine), "end": f"{sum(ends) / len(ends):.3g}" if ends else "—"})
+            panels.append(
+                {"name": name, "paths": drawn, "n": len(mine), "end": f"{sum(ends) / len(ends):.3g}" if ends else "—"}
+            )
     return {
         "panels": panels,
         "log": log,
         "x_ticks": [{"at": place(t, values[0])[0], "text": f"{t:g}"} for t in x_axis.ticks(4) if t == int(t)],
         "y_ticks": [{"at": place(1, t)[1], "text": f"{t:g}"} for t in _loss_ticks(y_axis, log)],
-        "box": {"w": PANEL_W, "h": PANEL_H, "left": PANEL_LEFT, "right": PANEL_W - PANEL_RIGHT, "bottom": PANEL_H - PANEL_BOTTOM},
+        "box": {
+            "w": PANEL_W,
+            "h": PANEL_H,
+            "left": PANEL_LEFT,
+            "right": PANEL_W - PANEL_RIGHT,
+            "bottom": PANEL_H - PANEL_BOTTOM,
+        },
     }
 
 

@@ -154,7 +154,9 @@ def headline(summary: Summary) -> str:
         return say("The idea helps.")
     if n == total:
         return say("All {total} ideas help.", total=total)
-    return say("{n} of {total} ideas helps.", n=n, total=total) if n == 1 else say("{n} of {total} ideas help.", n=n, total=total)
+    return (
+        say("{n} of {total} ideas helps.", n=n, total=total) if n == 1 else say("{n} of {total} ideas help.", n=n, total=total)
+    )
 
 
 def sentence(idea: Summary, summary: Summary) -> str:
@@ -187,7 +189,8 @@ def sentence(idea: Summary, summary: Summary) -> str:
         if idea["n_differ"] == 0:
             return say("`{arm}` changes nothing: every prediction is the same with it and without it.", arm=arm)
         return say(
-            "`{arm}` makes no difference that matters: the whole interval ({interval}) lies inside the margin of ±{margin} in {metric}.",
+            "`{arm}` makes no difference that matters: all of the interval ({interval}) "
+            "is inside the margin of ±{margin} in {metric}.",
             **values,
             interval=amounts.between([low, high]),
             margin=amounts.gain(idea["margin"], idea["margin"], sign=False),
@@ -207,7 +210,10 @@ def _join(*sentences: str) -> str:
 def _small(idea: Summary, amounts: Amounts) -> str:
     if not idea["small"]:
         return ""
-    return say("The gain is smaller than the margin that matters ({margin}).", margin=amounts.gain(idea["margin"], idea["margin"], sign=False))
+    return say(
+        "The gain is smaller than the margin that matters ({margin}).",
+        margin=amounts.gain(idea["margin"], idea["margin"], sign=False),
+    )
 
 
 def _standing(idea: Summary, summary: Summary) -> str:
@@ -216,6 +222,8 @@ def _standing(idea: Summary, summary: Summary) -> str:
         return say("Confirmed: it holds even with {n} ideas planned on these data.", n=n)
     if idea["level"] is None:
         return say("Suggestive: judged as if it were the only idea.")
+    if idea["level"] == 0:
+        return say("Suggestive: the {n} planned ideas are used up, so it cannot be confirmed (`verdict.budget`).", n=n)
     return say(
         "Suggestive: judged as if it were the only idea; with {n} ideas planned, it is confirmed from p ≤ {level} on.",
         n=n,
@@ -246,7 +254,7 @@ def why_undecided(idea: Summary) -> str:
             n=idea["repeats_needed"],
         )
     if idea["rows_needed"] is None:
-        return say("More repeats will not settle it, and no number of rows would: what is seen is no gain at all.")
+        return say("More repeats will not settle it, and no number of rows can be named that would.")
     return say(
         "More repeats will not settle it; if the change is what it looks like, about {rows} rows would.",
         rows=count(idea["rows_needed"]),
@@ -285,4 +293,4 @@ def advice(idea: Summary) -> str:
         return say("allow more repeats")
     if idea["rows_needed"]:
         return say("needs about {rows} rows", rows=count(idea["rows_needed"]))
-    return say("nothing to be gained here")
+    return say("more data, or let it be")
