@@ -210,9 +210,8 @@ def targets(cells: list[dict[str, Any]]) -> str:
         lines.append(f"| trainings, {group}, share of 50 | <= {share} % | {mean('trainings', chosen) / 50:.0%} |")
     for rule, name, wanted in (("nb", "NB 5x5", "+8"), ("two_way", "fixed two-way", "-5")):
         if compared:
-            lines.append(
-                f"| power against {name} | >= {wanted} points | {100 * (mean('verdict', compared) - mean(rule, compared)):+.1f} |"
-            )
+            gap = 100 * (mean("verdict", compared) - mean(rule, compared))
+            lines.append(f"| power against {name} | >= {wanted} points | {gap:+.1f} |")
     lines.append(
         f"| false 'no difference', worst cell | <= 5 % | {max((c['false_same'] for c in main), default=math.nan):.1%} |"
     )
@@ -236,7 +235,7 @@ def many_ideas(seed: int, *, n: int = 500, n_true: int = 0) -> dict[str, Any]:
     shared, real = rng.normal(size=(2, n))
     core, twins = rng.normal(size=(n, 3)), shared[:, None] + 0.7 * rng.normal(size=(n, N_IDEAS + 1))
     true_columns = real[:, None] + 0.4 * rng.normal(size=(n, 3))
-    logit = 1.2 * core[:, 0] + 0.8 * core[:, 1] + 0.9 * shared + (0.8 if n_true else 0.0) * real
+    logit = 1.2 * core[:, 0] + 0.8 * core[:, 1] + 0.9 * shared + (1.0 if n_true else 0.0) * real
     y = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(float)
     order = rng.permutation(N_IDEAS)
     true_ideas = {int(idea): j for j, idea in enumerate(order[:n_true])}

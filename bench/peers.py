@@ -175,7 +175,9 @@ def main():
         means = [np.mean([run["accuracy"] for run in runs]) for runs in (ours, theirs)]
         seconds = " / ".join(f"{np.mean([run['seconds'] for run in runs]):.0f}" for runs in (ours, theirs))
         epochs = f"{ours[0]['epochs']} / {theirs[0]['epochs']}"
-        print(f"| {name} | **{means[0]:.3f}** ({cells[0]}) | **{means[1]:.3f}** ({cells[1]}) | {seconds} | {epochs} |", flush=True)
+        print(
+            f"| {name} | **{means[0]:.3f}** ({cells[0]}) | **{means[1]:.3f}** ({cells[1]}) | {seconds} | {epochs} |", flush=True
+        )
 
 
 if __name__ == "__main__":

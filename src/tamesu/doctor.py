@@ -39,13 +39,13 @@ def examine() -> RenderableType:
 
 def machine() -> list[tuple[str, str]]:
     """Python, cores, memory, disk."""
-    from tamesu.engines.local import usable_cores
+    from tamesu.engines.machine import count_cores
 
     disk = shutil.disk_usage(os.getcwd())
     rows = [
         ("Python", f"{platform.python_version()}  {sys.executable}"),
         (say("system"), platform.platform()),
-        (say("cores"), str(usable_cores())),
+        (say("cores"), str(count_cores())),
         (say("disk"), say("{free:.0f} GB free here", free=disk.free / 1e9)),
     ]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
