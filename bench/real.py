@@ -1,4 +1,4 @@
-"""Verdicts on real data: traffic signs (`gtsrb_directions`, train rows, grouped by track, 32 px) with ideas whose truth is known.
+"""Verdicts on real data: traffic signs (`gtsrb_directions`, train rows, grouped by track, 32 px), ideas whose truth is known.
 
     TAMESU_DATA=../shared/data python bench/real.py [--out FOLDER]
 

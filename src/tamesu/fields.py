@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveInt
 from pydantic import Field as Setting
 
 from tamesu.errors import DataError
+from tamesu.texts import say
 
 # A class name in the settings: a bare 6 or true in YAML is that text.
 Name = Annotated[str, BeforeValidator(lambda value: as_text(value) if isinstance(value, (bool, int, float)) else value)]
@@ -117,8 +118,13 @@ class NumberField(FieldBase):
             wrong = np.isnan(values) & ~blank.to_numpy(dtype=bool)
             if wrong.any():
                 raise DataError(
-                    f"{where}: {some_rows(ids, wrong)} must be numbers; got {text[wrong].iloc[0]!r}. "
-                    "List what means missing in `missing_values`, or declare `kind: label`."
+                    say(
+                        "{where}: {rows} must be numbers; got {value!r}. "
+                        "List what means missing in `missing_values`, or declare `kind: label`.",
+                        where=where,
+                        rows=some_rows(ids, wrong),
+                        value=text[wrong].iloc[0],
+                    )
                 )
         for sentinel in self.missing_values:
             try:
@@ -128,7 +134,8 @@ class NumberField(FieldBase):
         if self.zero_is_missing:
             values = np.where(values == 0, np.nan, values)
         if np.isinf(values).any():
-            raise DataError(f"{where}: {some_rows(ids, np.isinf(values))} must be finite; got an infinite number.")
+            endless = some_rows(ids, np.isinf(values))
+            raise DataError(say("{where}: {rows} must be finite; got an infinite number.", where=where, rows=endless))
         return values
 
 
@@ -141,7 +148,9 @@ class GroupField(FieldBase):
         """Group names as text.  (n,) object."""
         missing = column.isna().to_numpy()
         if missing.any():
-            raise DataError(f"{where}: {some_rows(ids, missing)} must name a group; got an empty cell.")
+            raise DataError(
+                say("{where}: {rows} must name a group; got an empty cell.", where=where, rows=some_rows(ids, missing))
+            )
         return np.array([as_text(value) for value in column.astype(object)], dtype=object)
 
 
@@ -175,6 +184,8 @@ def as_text(value: object) -> str:
 
 def some_rows(ids: NDArray[Any], mask: NDArray[np.bool_], at_most: int = 5) -> str:
     """`rows 'a', 'b' (and 7 more)`: which rows a message is about."""
-    hit = [str(one) for one in ids[mask][: at_most + 1]]
-    rest = int(mask.sum()) - at_most
-    return ("row " if len(hit) == 1 else "rows ") + ", ".join(map(repr, hit[:at_most])) + (f" (and {rest} more)" if rest > 0 else "")
+    hit = ", ".join(repr(str(one)) for one in ids[mask][:at_most])
+    n = int(mask.sum())
+    if n == 1:
+        return say("row {ids}", ids=hit)
+    return say("rows {ids}", ids=hit) if n <= at_most else say("rows {ids} (and {n} more)", ids=hit, n=n - at_most)

@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tamesu.report.words import outcome_word
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def state_text(state: IdeaState) -> str:
     if state.error:
         return say("failed")
     if state.settled and state.judgement is not None:
-        return say(state.judgement.outcome.value)
+        return outcome_word(state.judgement.outcome.value)
     return say("training") if state.scores.folds else say("waiting")
 
 

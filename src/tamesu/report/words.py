@@ -51,6 +51,11 @@ def state_word(state: str) -> str:
     }[state]
 
 
+def outcome_word(outcome: str) -> str:
+    """The word of a verdict, in the reader's language."""
+    return state_word(_STATE_OF[outcome])
+
+
 def metric_name(metric: Summary) -> str:
     """`log_loss` as `log loss`, `rmse` as `RMSE`; a dotted name by its last part."""
     name = str(metric["name"])
