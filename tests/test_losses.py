@@ -63,9 +63,11 @@ def test_cross_entropy_is_pytorchs(smoothing):
     np.testing.assert_allclose(ours, theirs)
 
 
-def test_binary_cross_entropy_is_pytorchs_and_does_not_overflow():
-    ours = binary_cross_entropy(RAW["labels"], ENCODED["labels"], np.ones(N), np)
-    logits, wanted = torch.from_numpy(RAW["labels"]), torch.from_numpy(ENCODED["labels"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary_cross_entropy_is_pytorchs_and_does_not_overflow(smoothing):
+    ours = binary_cross_entropy(RAW["labels"], ENCODED["labels"], np.ones(N), np, label_smoothing=smoothing)
+    smooth = np.where(ENCODED["labels"] == 1, 1 - smoothing / 2, smoothing / 2)
+    logits, wanted = torch.from_numpy(RAW["labels"]), torch.from_numpy(smooth)
     theirs = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1)
     np.testing.assert_allclose(ours, theirs)
     extreme = np.array([[1e4, -1e4]])

@@ -115,7 +115,7 @@ def make_feed(rows: Dataset, recipe: Recipe, inputs: FittedInputs, targets: Mapp
         inputs=inputs.transform(rows),
         mirrored_inputs=_mirrored_inputs(rows, recipe.inputs, inputs) if mirrors else None,
         targets=dict(targets),
-        encoded={name: target.encode(rows.values(name, target.field)) for name, target in targets.items()},
+        encoded={name: _single(target.encode(rows.values(name, target.field))) for name, target in targets.items()},
     )
 
 
@@ -241,6 +241,11 @@ def _mirrored_inputs(rows: Dataset, fields: Mapping[str, Field], inputs: FittedI
             table[name] = [other.get(value, value) for value in rows.values(name, one)]
             changed = True
     return inputs.transform(replace(rows, table=table)) if changed else None
+
+
+def _single(values: NDArray[Any]) -> NDArray[Any]:
+    """Floats as float32, what networks compute in; codes as they are."""
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[float, float]:

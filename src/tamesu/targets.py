@@ -137,13 +137,13 @@ class NumberTarget(Target):
         spread = float(np.std(values))
         return replace(self, mean=float(np.mean(values)), std=spread if spread > 0 else 1.0)
 
-    def encode(self, values: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
+    def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         numbers = np.asarray(values, dtype=np.float64)
         if not np.isfinite(numbers).all():
             raise DataError(
                 say("target {name}: every row must hold a number; got an empty cell. Drop the row.", name=self.name)
             )
-        return ((numbers - self.mean) / self.std).astype(np.float32)
+        return (numbers - self.mean) / self.std
 
     def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
         return raw[:, 0] * self.std + self.mean
@@ -151,7 +151,7 @@ class NumberTarget(Target):
     def mirror(self, encoded: NDArray[Any], mirrored: NDArray[np.bool_]) -> NDArray[Any]:  # noqa: D102
         if self.field.mirror != "negate":
             return encoded
-        return np.where(mirrored, -encoded - np.float32(2 * self.mean / self.std), encoded)  # -value, in standard deviations
+        return np.where(mirrored, -encoded - 2 * self.mean / self.std, encoded)  # -value, in standard deviations
 
     def to_json(self) -> dict[str, Any]:  # noqa: D102
         return super().to_json() | {"mean": self.mean, "std": self.std}

@@ -7,6 +7,8 @@ def test_my_learner():
 
 from __future__ import annotations
 
+import random
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -162,13 +164,21 @@ def check_learner(learner: Learner, *, pictures: bool = True, tables: bool = Tru
 def check_repeatable(learner: Learner, dataset: Dataset, recipe: Recipe, *, exact: bool = True) -> None:
     """The same seed gives the same predictions, whatever random numbers others draw; another seed gives others."""
     first = learner.fit(dataset, recipe, 1, "cpu").predict(dataset)
-    np.random.random(7)  # noqa: NPY002 - somebody else's use of the global state
+    disturb_random_states()
     again = learner.fit(dataset, recipe, 1, "cpu").predict(dataset)
     for name in first:
         same = np.array_equal(first[name], again[name]) if exact else np.allclose(first[name], again[name], atol=1e-3)
         promise(same, f"the same seed must give the same predictions of {name!r}")
         promise(len(first[name]) == len(dataset), f"predict must give one row for each row of {name!r}")
         promise(bool(np.isfinite(first[name]).all()), f"predictions of {name!r} must be finite")
+
+
+def disturb_random_states() -> None:
+    """Draws from the global random states, as other code in the same process may."""
+    random.random()
+    np.random.random(7)  # noqa: NPY002 - the global state is the point
+    if "torch" in sys.modules:
+        sys.modules["torch"].rand(7)
 
 
 def check_blind(learner: Learner, dataset: Dataset, recipe: Recipe, target: str) -> None:
