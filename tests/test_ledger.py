@@ -116,8 +116,14 @@ def test_lockbox_openings_are_counted(tmp_path):
     standing = ledger.standing()
     assert (standing.n_lockbox, standing.n_compared) == (2, 0)
     assert standing.lockbox[0]["release"] == "1.0"
-    assert standing.alarm(claimed_gain=0.02) == "none"
-    assert standing.alarm(claimed_gain=0.05) == "red"
+    assert standing.alarm() == "none"
+    ledger.keep("k1", "mirror", 0.02)
+    ledger.keep("k1", "mirror", 0.02)  # the same once more counts once
+    assert ledger.standing().claimed_gain == 0.02
+    assert ledger.standing().alarm() == "none"
+    ledger.keep("k2", "crop", 0.03)
+    assert ledger.standing().alarm() == "red", "0.05 claimed, 0.01 to 0.03 on the rows set aside"
+    assert "set aside" in ledger.standing().alarm_sentence()
 
 
 def _append_many(folder, who):

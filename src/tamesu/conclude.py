@@ -13,7 +13,6 @@ from tamesu.document import resolved_yaml
 from tamesu.judgement import Judgement
 from tamesu.ledger import Standing
 from tamesu.metrics import Metric
-from tamesu.multiplicity import overuse_sentence
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
 from tamesu.texts import language
 from tamesu.tryout import ArmScores, IdeaState, Tryout
@@ -53,7 +52,10 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
         smallest_gain=smallest_detectable_gain(gains),
         data_digest=plan.rows.digest(tuple(plan.baseline.recipe.fields)),
         versions=versions(),
-        warnings=(*plan.warnings, *filter(None, [standing.warning(), _overuse(tryout, standing) if ideas else None])),
+        warnings=(
+            *plan.warnings,
+            *filter(None, [standing.warning(), standing.alarm_sentence(budget=plan.config.verdict.budget) if ideas else None]),
+        ),
         ignored=plan.data.ignored,
         resolved_yaml=resolved_yaml(plan.config),
         command=f"tamesu {task} study.yaml" + "".join(f" {idea.name!r}" for idea in ideas if len(ideas) < len(plan.arms) - 1),
@@ -135,8 +137,3 @@ def judged_so_far(state: IdeaState) -> Judgement | None:
     """The verdict; of an idea that was stopped on the way, what its last look said; None: not one look was reached."""
     judgement = state.judgement
     return None if judgement is None or state.error else judgement.out_of_budget()
-
-
-def _overuse(tryout: Tryout, standing: Standing) -> str | None:
-    budget = tryout.plan.config.verdict.budget
-    return overuse_sentence(standing.alarm(budget=budget), standing.n_compared, budget)

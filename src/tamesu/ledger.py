@@ -4,6 +4,7 @@ One file of JSON lines for each pair of rows and target, named by their hash, on
 
     {"kind": "opened", "comparison": "9f…", "idea": "mirror", "position": 3, "n_confirmed": 1, "budget": 20, …}
     {"kind": "looked", "comparison": "9f…", "repeat": 1, "fold": 5, "outcome": "undecided", "final": false, …}
+    {"kind": "kept", "comparison": "9f…", "idea": "mirror", "gain": 0.02, …}
     {"kind": "lockbox", "gain": 0.02, …}
 
 A comparison (baseline recipe against idea recipe) counts once, however often it is looked at: a later look updates it.
@@ -17,7 +18,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +27,7 @@ import numpy as np
 
 from tamesu.errors import StoreError
 from tamesu.judgement import Judgement
-from tamesu.multiplicity import PLANNED_IDEAS, Alarm, confirm_level, luck_line, overuse
+from tamesu.multiplicity import PLANNED_IDEAS, Alarm, claimed_gain, confirm_level, luck_line, overuse, overuse_sentence
 from tamesu.texts import say
 
 try:
@@ -61,6 +62,12 @@ class Standing:
     comparisons: tuple[Comparison, ...]  # by position
     lockbox: tuple[Mapping[str, Any], ...]  # every opening, as it was written
     torn: tuple[int, ...]  # numbers of lines that could not be read
+    kept: Mapping[str, float] = field(default_factory=dict)  # comparison → gain, of ideas that were taken into the study
+
+    @property
+    def claimed_gain(self) -> float | None:
+        """What all kept ideas together gained by cross-validation; None without one."""
+        return claimed_gain(list(self.kept.values()))
 
     @property
     def n_compared(self) -> int:
@@ -101,11 +108,21 @@ class Standing:
         finite = [error for error in errors if error is not None and np.isfinite(error)]
         return luck_line(float(np.median(finite)), self.n_compared) if finite and self.n_compared else None
 
-    def alarm(self, *, budget: int = PLANNED_IDEAS, claimed_gain: float | None = None) -> Alarm:
+    def alarm(self, *, budget: int = PLANNED_IDEAS) -> Alarm:
         """Over-use of the rows: none, amber or red."""
-        last = self.lockbox[-1] if self.lockbox else None
-        inside = None if last is None else (float(last["low"]), float(last["high"]))
-        return overuse(self.n_compared, budget, claimed_gain=claimed_gain, luck=self.luck_line(), lockbox=inside)
+        return overuse(
+            self.n_compared, budget, claimed_gain=self.claimed_gain, luck=self.luck_line(), lockbox=self._lockbox_interval
+        )
+
+    def alarm_sentence(self, *, budget: int = PLANNED_IDEAS) -> str | None:
+        """The warning of over-use to print; None where there is nothing to warn of."""
+        inside, claimed = self._lockbox_interval, self.claimed_gain
+        outside = inside is not None and claimed is not None and not inside[0] <= claimed <= inside[1]
+        return overuse_sentence(self.alarm(budget=budget), self.n_compared, budget, outside_lockbox=outside)
+
+    @property
+    def _lockbox_interval(self) -> tuple[float, float] | None:
+        return (float(self.lockbox[-1]["low"]), float(self.lockbox[-1]["high"])) if self.lockbox else None
 
     def warning(self) -> str | None:
         """What was wrong with the file; None: nothing."""
@@ -199,6 +216,15 @@ class Ledger:
         with self._locked() as file:
             _append(file, entry)
 
+    def keep(self, comparison: str, idea: str, gain: float) -> None:
+        """Note that an idea became part of the study, with the gain it was kept for; the same one again counts once.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self._locked() as file:
+            _append(file, {"kind": "kept", "comparison": comparison, "idea": idea, "gain": gain})
+
     def open_lockbox(self, gain: float, low: float, high: float, **more: Any) -> int:
         """Note that the rows set aside were looked at; returns how often that has happened.
 
@@ -258,7 +284,7 @@ def _append(file: BinaryIO, entry: Mapping[str, Any]) -> None:
 
 def _standing(text: bytes) -> Standing:
     comparisons: dict[str, Comparison] = {}
-    lockbox, torn = [], []
+    lockbox, torn, kept = [], [], dict[str, float]()
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -266,11 +292,13 @@ def _standing(text: bytes) -> Standing:
             entry = json.loads(line)
             if entry["kind"] == "lockbox":
                 lockbox.append(entry)
+            elif entry["kind"] == "kept":
+                kept[entry["comparison"]] = float(entry["gain"])
             else:
                 comparisons[entry["comparison"]] = _updated(comparisons.get(entry["comparison"]), entry, len(comparisons) + 1)
         except (ValueError, KeyError, TypeError):
             torn.append(number)
-    return Standing(tuple(comparisons.values()), tuple(lockbox), tuple(torn))
+    return Standing(tuple(comparisons.values()), tuple(lockbox), tuple(torn), kept)
 
 
 def _updated(known: Comparison | None, entry: Mapping[str, Any], position: int) -> Comparison:

@@ -195,6 +195,9 @@ class Study:
                 say("keep: {name} must name one arm; it has {n}: {known}.", name=repr(name), n=len(arms), known=known)
             )
         verdict = self.folder.verdict_on(arms[0])
+        if verdict is not None and verdict["gain"] is not None:
+            plan = self.check()
+            self.folder.ledger(plan).keep(plan.comparison_key(arms[0]), name, verdict["gain"])
         self.document.keep(arms[0])
         return write_entry(self.base / "journal.md", arms[0], verdict)
 

@@ -95,7 +95,7 @@ class Standardise(nn.Module):
         b, h, w, c = pictures.shape
         # one row of h * (w c) numbers at a time: broadcasting over an axis of only c numbers takes eight times as long
         scale, shift = self.scale.repeat(w), (-self.mean * self.scale).repeat(w)
-        standardised = torch.addcmul(shift, pictures.reshape(b, h, w * c).float(), scale)
+        standardised = pictures.reshape(b, h, w * c).to(torch.float32, copy=True).mul_(scale).add_(shift)
         return standardised.view(b, h, w, c).permute(0, 3, 1, 2)
 
 
