@@ -20,7 +20,15 @@ from tamesu.errors import ConfigError
 from tamesu.fields import Field, ImageField
 from tamesu.learners.base import OnEpoch
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
-from tamesu.learners.torch_steps import Average, Training, autocast, cosine_with_warmup, decay_groups, quiet_random_state
+from tamesu.learners.torch_steps import (
+    Average,
+    Training,
+    autocast,
+    cosine_with_warmup,
+    count_batch_threads,
+    decay_groups,
+    quiet_random_state,
+)
 from tamesu.losses import LOSSES
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
@@ -140,7 +148,8 @@ class TorchLearner:
     def train_epoch(self, training: Training, feed: Feed, epoch: int, seed: int, on_epoch: OnEpoch | None) -> dict[str, Any]:
         """Goes through the rows once; returns the epoch's entry in the log."""
         training.start_epoch()
-        for batch in make_batches(feed, training.settings.batch_size, epoch=epoch, seed=seed):
+        n_threads = count_batch_threads(training.device)
+        for batch in make_batches(feed, training.settings.batch_size, epoch=epoch, seed=seed, n_threads=n_threads):
             self.train_step(training, batch)
         entry = training.end_epoch(epoch + 1)
         if on_epoch is not None:

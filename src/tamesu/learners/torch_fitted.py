@@ -17,6 +17,7 @@ from tamesu.batches import make_batches, make_feed
 from tamesu.errors import FitError
 from tamesu.fields import Field, LabelField, NumberField, some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
+from tamesu.learners.torch_steps import count_batch_threads
 from tamesu.nets.heads import InputShape
 from tamesu.preprocess import FittedInputs
 from tamesu.recipe import Recipe
@@ -58,7 +59,7 @@ class FittedTorch:
         batch_size = int(np.clip(PREDICT_PIXELS // pixels, 1, 256))
         self.network.eval()
         parts: dict[str, list[torch.Tensor]] = {name: [] for name in self.targets}
-        for batch in make_batches(feed, batch_size):
+        for batch in make_batches(feed, batch_size, n_threads=count_batch_threads(self.device)):
             for name, raw in self.learner.predict_step(self.network, batch, self.recipe, self.device).items():
                 parts[name].append(raw)
         out = {}
