@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from test_study import STUDY, write_rows
 
 HERE = Path(__file__).parent
@@ -95,13 +96,13 @@ def test_ctrl_c_loses_nothing(study_file):
     )  # fmt: skip
     trials = study_file.parent / "runs" / "rows" / "trials"
     deadline = time.monotonic() + 60
-    while len(list(trials.glob("*/result.json"))) < 3 and time.monotonic() < deadline:
+    while len(list(trials.glob("[0-9a-f]*/result.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Nothing is lost" in said
-    kept = {path: path.stat().st_mtime_ns for path in trials.glob("*/result.json")}
+    kept = {path: path.stat().st_mtime_ns for path in trials.glob("[0-9a-f]*/result.json")}
     assert len(kept) >= 3
     assert run("try", study_file, "with-z").returncode == 0
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "what was finished is not trained again"

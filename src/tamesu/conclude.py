@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,42 @@ from numpy.typing import NDArray
 import tamesu
 from tamesu.document import resolved_yaml
 from tamesu.judgement import Judgement
-from tamesu.ledger import Standing
+from tamesu.ledger import Ledger, Standing
 from tamesu.metrics import Metric
+from tamesu.plan import Plan
+from tamesu.recipe import Arm
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
 from tamesu.texts import language
 from tamesu.tryout import ArmScores, IdeaState, Tryout
 from tamesu.verdict import interval, smallest_detectable_gain
 
 REPORTED_PACKAGES = ("numpy", "torch", "torchvision", "timm", "scikit-learn", "opencv-python-headless")
+
+
+class Comparisons:
+    """The ideas of a run in the ledger: counted before the first look, noted after the last.
+
+    Args:
+        ledger: Of these rows and this target.
+        plan: The study.
+        ideas: Arms about to be tried.
+    """
+
+    def __init__(self, ledger: Ledger, plan: Plan, ideas: tuple[Arm, ...]):
+        self.ledger, self._keys = ledger, {arm.name: plan.comparison_key(arm) for arm in ideas}
+        budget = plan.config.verdict.budget
+        for name, key in self._keys.items():
+            ledger.open(key, name, budget=budget)
+        standing = ledger.standing()
+        self.levels = {name: standing.level(key, budget=budget) for name, key in self._keys.items()}
+
+    def note(self, states: Iterable[IdeaState]) -> Standing:
+        """Write down what was seen of each, peeks included; where the project stands now."""
+        for state in states:
+            if (judgement := judged_so_far(state)) is not None:
+                name = state.scores.arm.name
+                self.ledger.look(self._keys[name], name, judgement, confirmed=state.confirmed)
+        return self.ledger.standing()
 
 
 def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -> StudyResult:
@@ -79,16 +108,14 @@ def _info(metric: Metric) -> MetricInfo:
 
 
 def _baseline_result(tryout: Tryout) -> BaselineResult:
-    plan, scores = tryout.plan, tryout.baseline
+    scores = tryout.baseline
     folds = _in_order(scores)
     if not folds:
         nan = float("nan")
         return BaselineResult(nan, nan, nan, nan, (), 0, 0.0)
-    shown = interval(scores.shown, tryout.fold_of, plan.groups, method=plan.judge.method)
-    sign = -1.0 if plan.metric.higher_is_better else 1.0
-    low, high = sorted((sign * shown.low, sign * shown.high))
+    score, low, high = _shown_score(tryout)
     return BaselineResult(
-        score=sign * shown.estimate,
+        score=score,
         low=low,
         high=high,
         judged=float(np.average([one.judged for one in folds], weights=[one.n_test for one in folds])),
@@ -99,6 +126,19 @@ def _baseline_result(tryout: Tryout) -> BaselineResult:
         predictions=_mean_over_repeats(scores.predictions),
         fold_of=tryout.fold_of,
     )
+
+
+def _shown_score(tryout: Tryout) -> tuple[float, float, float]:
+    """The baseline in the user's metric with its interval; no interval where a fold has no such score (AUC of one class)."""
+    plan, scores = tryout.plan, tryout.baseline
+    known = [one for one in scores.folds.values() if np.isfinite(one.score)]
+    if len(known) < len(scores.folds):
+        mean = float(np.mean([one.score for one in known])) if known else float("nan")
+        return mean, float("nan"), float("nan")
+    shown = interval(scores.shown, tryout.fold_of, plan.groups, method=plan.judge.method)
+    sign = -1.0 if plan.metric.higher_is_better else 1.0
+    low, high = sorted((sign * shown.low, sign * shown.high))
+    return sign * shown.estimate, low, high
 
 
 def _in_order(scores: ArmScores) -> tuple[FoldScore, ...]:
@@ -116,7 +156,9 @@ def _mean_over_repeats(predictions: NDArray[np.float64] | None) -> NDArray[np.fl
 
 def _arm_result(tryout: Tryout, state: IdeaState) -> ArmResult:
     judgement = judged_so_far(state)
-    shown = None if judgement is None else tryout.judge_shown(state, judgement.look)
+    every = [*tryout.baseline.folds.values(), *tryout.reseeded.folds.values(), *state.scores.folds.values()]
+    has_scores = all(np.isfinite(one.score) for one in every)
+    shown = tryout.judge_shown(state, judgement.look) if judgement is not None and has_scores else None
     return ArmResult(
         name=state.scores.arm.name,
         idea=state.scores.arm.idea,

@@ -18,7 +18,8 @@ fields:                              # what each column means
   file:  {kind: image}
   digit: {kind: label, target: true}
 metric: accuracy
-train: {epochs: 8}
+model: {width: 16}                   # a small network for small pictures
+train: {epochs: 10, batch_size: 64}
 ideas:                               # each is tried with and without
   mirror-naive:                      # "a mirrored digit is the same digit": it is not
     augment: {mirror: 0.5}
@@ -41,7 +42,8 @@ fields:                              # 各列の意味
   file:  {kind: image}
   digit: {kind: label, target: true}
 metric: accuracy
-train: {epochs: 8}
+model: {width: 16}                   # 小さな画像には小さなネットワーク
+train: {epochs: 10, batch_size: 64}
 ideas:                               # それぞれ「あり」と「なし」で試す
   mirror-naive:                      # 「左右反転しても同じ数字」: 実際は違う
     augment: {mirror: 0.5}

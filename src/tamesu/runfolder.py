@@ -95,6 +95,7 @@ class RunFolder:
 
     def write(self, summary: Mapping[str, Any], result: StudyResult, plan: Plan) -> None:
         """Leave everything a run leaves."""
+        self.first_baseline(plan)
         write_atomically(self.path / f"{result.task}.json", json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
         write_atomically(self.path / "study.resolved.yaml", result.resolved_yaml)
         self.write_frame(out_of_fold(result, plan), self.path / "out_of_fold.csv")

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tamesu.conclude import conclude, judged_so_far
+from tamesu.conclude import Comparisons, conclude
 from tamesu.config import StudyConfig
 from tamesu.document import StudyDocument, config_from_mapping, read_study
-from tamesu.engines.local import LocalEngine
+from tamesu.engines import make_engine
 from tamesu.errors import ConfigError, StoreError
 from tamesu.live import Silent, Watcher
 from tamesu.plan import Plan, make_plan
+from tamesu.recipe import Arm
 from tamesu.report.summary import summarise
 from tamesu.results import StudyResult
 from tamesu.runfolder import RunFolder
@@ -83,7 +84,8 @@ class Study:
         train: Any,
         test: Any,
     ) -> None:
-        use_language(config.lang)
+        if config.lang != "auto":
+            use_language(config.lang)
         self.config, self.document, self.base = config, document, base
         self.folder = RunFolder(runs / config.name, store)
         self._train, self._test = train, test
@@ -112,7 +114,7 @@ class Study:
 
     def fit(self, *, repeats: int = 1, watch: Watcher | None = None, **limits: Any) -> StudyResult:
         """Train the baseline alone: fold scores, out-of-fold predictions, and the fold models that `predict` uses."""
-        return self._run("fit", names=None, repeats=repeats, confirm=False, watch=watch, **limits)
+        return self._run("fit", names=None, baseline_repeats=repeats, watch=watch, **limits)
 
     def try_ideas(self, *names: str, confirm: bool = False, watch: Watcher | None = None, **limits: Any) -> StudyResult:
         """Train with and without each idea until its verdict stands.
@@ -121,61 +123,39 @@ class Study:
             names: Ideas to try; none: all.
             confirm: Go on with an idea that helps until that holds at the stricter level for many ideas.
             watch: Told of every event; by default a live table on standard error.
-            limits: `budget_s`, `max_trainings`, `n_workers`.
+            limits: `budget_s`, `max_trainings`, `n_workers` (0: train in this process).
         """
-        return self._run("try", names=names, repeats=1, confirm=confirm, watch=watch, **limits)
+        return self._run("try", names=names, confirm=confirm, watch=watch, **limits)
 
     def _run(
         self,
         task: str,
         *,
         names: tuple[str, ...] | None,
-        repeats: int,
-        confirm: bool,
         watch: Watcher | None,
-        budget_s: float | None = None,
-        max_trainings: int | None = None,
         n_workers: int | None = None,
+        budget_s: float | None = None,
+        **options: Any,
     ) -> StudyResult:
         watch = watch or Watcher.for_terminal()
         started = time.monotonic()
         with self.folder.lock(), watch:
             plan = self.check(watch)
-            ideas = () if names is None else plan.ideas(names)
-            if task == "try" and not ideas:
-                raise ConfigError(
-                    say("ideas: must name at least one idea to try; got none. Add one to `ideas`, or run `tamesu fit`.")
-                )
+            ideas = () if names is None else _some(plan.ideas(names))
             self.folder.prepare_pictures(plan, ideas, watch)
-            self.folder.first_baseline(plan)
-            ledger = self.folder.ledger(plan)
-            keys = {arm.name: plan.comparison_key(arm) for arm in ideas}
-            for arm in ideas:
-                ledger.open(keys[arm.name], arm.name, budget=plan.config.verdict.budget)
-            standing = ledger.standing()
-            levels = {arm.name: standing.level(keys[arm.name], budget=plan.config.verdict.budget) for arm in ideas}
-            tryout = Tryout(
-                plan,
-                self.folder.store,
-                ideas,
-                baseline_repeats=min(repeats, plan.n_repeats),
-                levels=levels,
-                confirm=confirm,
-                max_trainings=max_trainings,
-                deadline=None if budget_s is None else started + budget_s,
-            )
+            comparisons = Comparisons(self.folder.ledger(plan), plan, ideas)
+            deadline = None if budget_s is None else started + budget_s
+            tryout = Tryout(plan, self.folder.store, ideas, levels=comparisons.levels, deadline=deadline, **options)
             watch.started(tryout)
             try:
-                with LocalEngine(plan.rows, self.folder.store, n_workers=n_workers) as engine:
+                with make_engine(plan.rows, self.folder.store, n_workers) as engine:
                     for finished in engine.run(tryout.next_trial):
                         tryout.record(finished)
                         watch.finished(tryout, finished)
             except KeyboardInterrupt:
                 tryout.stopped = "interrupted"
-            for state in tryout.ideas:
-                if (judgement := judged_so_far(state)) is not None:
-                    ledger.look(keys[state.scores.arm.name], state.scores.arm.name, judgement, confirmed=state.confirmed)
-            result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=ledger.standing())
+            standing = comparisons.note(tryout.ideas)
+            result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=standing)
             self.folder.write(summarise(result, plan.rows), result, plan)
             watch.ended(tryout)
         return result
@@ -240,6 +220,12 @@ class Study:
                 )
             )
         return self.folder.write_report(summary, self.check(), Path(out) if out else None)
+
+
+def _some(ideas: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    if not ideas:
+        raise ConfigError(say("ideas: must name at least one idea to try; got none. Add one to `ideas`, or run `tamesu fit`."))
+    return ideas
 
 
 __all__ = ["Study"]

@@ -99,7 +99,8 @@ class Tryout:
         deadline: float | None = None,
     ):
         self.plan, self.store, self.confirm = plan, store, confirm
-        self.max_trainings, self.deadline, self.baseline_repeats = max_trainings, deadline, baseline_repeats
+        self.max_trainings, self.deadline = max_trainings, deadline
+        self.baseline_repeats = min(baseline_repeats, plan.n_repeats)
         self.looks = plan.judge.looks()
         self.baseline = self._no_scores(plan.baseline)
         self.reseeded = self._no_scores(plan.baseline)
