@@ -21,7 +21,7 @@ from tamesu.recipe import Arm
 from tamesu.report.summary import summarise
 from tamesu.results import StudyResult
 from tamesu.runfolder import RunFolder
-from tamesu.texts import say, use_language
+from tamesu.texts import language, say, use_language
 from tamesu.tryout import Tryout
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class Study:
                     path=self.folder.path,
                 )
             )
-        return self.folder.write_report(summary, self.check(), Path(out) if out else None)
+        return self.folder.write_report(summary | {"lang": language()}, self.check(), Path(out) if out else None)
 
 
 def _some(ideas: tuple[Arm, ...]) -> tuple[Arm, ...]:
