@@ -48,7 +48,8 @@ def main() -> None:
     table[table["split"] == "train"].to_csv(options.out / "train.csv", index=False)
     study = options.out / "study.yaml"
     study.write_text(STUDY.format(root=root), encoding="utf-8")
-    raise SystemExit(subprocess.run([sys.executable, "-m", "tamesu", "try", str(study)], check=False).returncode)
+    command = [sys.executable, "-m", "tamesu", "try", str(study)]
+    raise SystemExit(subprocess.run(command, check=False).returncode)
 
 
 if __name__ == "__main__":
