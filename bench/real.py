@@ -2,7 +2,7 @@
 
     TAMESU_DATA=../shared/data python bench/real.py [--out FOLDER]
 
-`longer` (the default study trained for fewer epochs gains from more) and `no-shift` should matter, `another-seed` is nothing
+`longer` should matter (the baseline is trained for half the default epochs), `smaller` may, `another-seed` is nothing
 but luck and must never be called helpful or harmful, `rate-x30` (learning rate × 30) should hurt.
 """
 
@@ -32,7 +32,7 @@ ideas:
   longer: {{train: {{epochs: 30}}}}
   smaller: {{size: 16}}
   another-seed: {{train: {{seed: 1}}}}
-  rate-x30: {{train: {{learning_rate: 0.06}}}}
+  rate-x30: {{train: {{learning_rate: 0.15}}}}
 """
 
 
