@@ -95,7 +95,9 @@ def test_a_class_with_one_sample(folder):
 
 
 def test_a_group_that_holds_a_whole_class(folder):
-    change_table(folder, lambda table: table.assign(sign=["one" if who == "p3" else sign for who, sign in zip(table["who"], table["sign"], strict=True)]))  # fmt: skip
+    table = pd.read_csv(folder / "train.csv", dtype=object)
+    table.loc[table["who"] == "p3", "sign"] = "one"
+    table.to_csv(folder / "train.csv", index=False)
     said = mistakes(folder)
     assert "'one'" in said
     assert "p3" in said
