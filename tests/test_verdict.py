@@ -43,7 +43,7 @@ def made(seed, n=100, repeats=5, effect=0.0, model_noise=0.02, row_noise=0.1, sp
     return a, a - gain - rng.normal(0, split_noise, size=(repeats, n)), folds
 
 
-# ── the formulas, written a second time from VERDICT.md section 3 ───────────────────────────────────────────────────────
+# ── the formulas, written a second time from docs/verdict.md ─────────────────────────────────────────────────────────
 
 
 def by_hand(delta, folds, s0, k=K):
@@ -580,7 +580,7 @@ def test_sentences_in_japanese(japanese):
     assert "違いなし" in Outcome.no_difference.sentence()
 
 
-# ── how often it is wrong (VERDICT.md section 8, number 8) ──────────────────────────────────────────────────────────────
+# ── how often it is wrong (a small part of bench/calibration.py) ────────────────────────────────────────────────────────────
 
 
 def share_of(word, idea, n_datasets, learner="lr", n=200):
