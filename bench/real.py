@@ -4,7 +4,7 @@
 
 `longer` should matter (the baseline is trained for half the default epochs), `smaller` may, `another-seed` is nothing
 but luck and must never be called helpful or harmful, `rate-d30` (learning rate / 30) must hurt. `rate-x30` was expected to
-hurt as well; batch normalisation and AdamW forgive it.
+hurt as well and did not; `rate-d30` was added after that was seen.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 `Judge` looks after 2 and 3 folds, after the first repeat and after every further one, and stops as soon as the end is
 predictable, so that most comparisons need 10 to 20 trainings instead of 50. What is estimated is the mean gain over
 training sets of size n (K - 1) / K, seeds and test rows, not that of the fitted models at hand. Measured with known truth:
-helps or hurts said of a useless idea in 1.8 % of cases, worst cell 5.2 % (`bench/calibration.py` measures it again).
+helps or hurts said of a useless idea in 1.6 % of cases, worst cell 5.0 % (`bench/calibration.py`).
 Pure: arrays in, values out.
 """
 
