@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from tamesu.batches import make_batches, make_feed
+from tamesu.batches import make_batches
 from tamesu.config import StudyConfig
 from tamesu.data import read_data
+from tamesu.feed import make_feed
 from tamesu.learners.torch import TorchLearner, set_pixels
 from tamesu.learners.torch_fitted import network_inputs
 from tamesu.learners.torch_steps import Training, decay_groups

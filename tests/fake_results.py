@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
+from tamesu.sheet import Area, Cell, Line, Mark, Note, Sheet, Track
 
 SIGNS = (
     "go_left",
@@ -144,6 +145,52 @@ def label_predictions(rng, y, k, sure=2.6):
     return p / p.sum(axis=1, keepdims=True)
 
 
+def sign_maps(classes=SIGNS):
+    """What a mirror with swapped signs does: as `tamesu.tally.tally` gives it."""
+    other = {one: two for a, b in ((0, 1), (2, 3), (8, 9)) for one, two in ((classes[a], classes[b]), (classes[b], classes[a]))}
+    never = classes[5:8]
+    counts = {}
+    for i, name in enumerate(classes):
+        mirrored = 0 if name in never else 400 + i
+        became = {other[name]: mirrored} if name in other else {}
+        kept = 0 if became else mirrored
+        counts[name] = {"seen": 900, "mirrored": mirrored, "kept": kept, "became": became, "may_mirror": name not in never}
+    return {
+        "epochs": 20,
+        "epochs_counted": 20,
+        "rows_seen": 14400,
+        "mirrored": 0.4183,
+        "flipped": 0.0,
+        "turned": 0.0,
+        "rotated_deg": 3.75,
+        "redrawn": 1320,
+        "targets": {"sign": {"kind": "label", "classes": counts}},
+    }
+
+
+def sheet(row="00017.png", name="keep_left", other="keep_right"):
+    """A preview of one row in six views, with a point, an area, a track and a value that a map changed."""
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8)
+    area = Area("lane", np.pad(np.ones((4, 4), dtype=int), 10), {1: name})
+    track = Track("pen", {name: np.array([[0.1, 0.2], [0.9, 0.8]])})
+    cells = [
+        Cell(
+            f"epoch {i}",
+            f"mirrored, rotated by +{i}°",
+            pixels,
+            (Mark("dot", name, ((3.0, 4.0),), "eye"),),
+            (area,),
+            notes,
+            (track,),
+        )
+        for i in range(5)
+        for notes in [(Note("sign", other if i % 2 else name, name, True), Note("speed", "3", "3"))]
+    ]
+    hidden = Cell("mirrored", "never seen in training", None, notes=(Note("sign", name, name, True),))
+    marked = {"eye": (name,), "lane": (name, other), "pen": (name,)}
+    return Sheet(f"study · {name}", (Line(row, "picture", 0, (*cells, hidden)),), ("What is shown.",), marked)
+
+
 def four_ideas(rng):
     return (
         idea(rng, "longer", "helps", 0.061, 0.018, patch={"train": {"epochs": 40}}, look=(1, 3), confirmed=True, level=0.005),
@@ -159,6 +206,7 @@ def four_ideas(rng):
             look=(2, 5),
             reason="more_data",
             rows_needed=4200,
+            maps=sign_maps(),
         ),
         idea(rng, "hot", "hurts", -1.42, 0.31, patch={"train": {"learning_rate": 0.06}}, look=(1, 2), end=2.1),
     )

@@ -134,7 +134,18 @@ def test_test_columns_that_differ_and_an_unseen_label(folder):
         ("{metric: accuracy}", "metric"),
         ("{train: {epoch: 3}}", "epochs"),
         ("{model: {activation: relo}}", "relu"),
-        ("{augment: {mirror: 0.5}}", "same"),
+        ("{augment: {mirror: 0.5}}", "mirror: same"),
+        ("{augment: {turn: 0.5}}", "turn: same"),
+        ("{augment: {flip: 0.5}}", "turn: same"),
+        ("{augment: {rotate_deg: 30}}", "kind: direction"),
+        ("{tta: {mirror: true}}", "mirror: same"),
+        ("{fields: {sign: {mirror: {a: b, b: c}}}}", "must pair the classes"),
+        ("{fields: {sign: {turn: {a: b}}}}", "four quarter turns"),
+        ("{fields: {age: {mirror: {swap_with: ages}}}}", "must be the name of a field of kind 'number'"),
+        ("{augment: {crop: 2}}", "0.95"),
+        ("{augment: {blur: [2, 1]}}", "not above high"),
+        ("{augment: {paste: 0.5}}", "mask"),
+        ("{augment: {functions: ['nowhere:f']}}", "nowhere"),
     ],
 )
 def test_an_idea_that_cannot_be(folder, idea, word):
@@ -142,6 +153,31 @@ def test_an_idea_that_cannot_be(folder, idea, word):
     said = mistakes(folder)
     assert "longer" in said
     assert word in said
+
+
+SERIES = (
+    "  track: {kind: series, column: id, table: {file: track.csv, key: row, columns: [x, y], order: t}, vectors: [[x, y]]}\n"
+)
+
+
+def add_series(folder: Path) -> None:
+    rows = [{"row": f"r{i}", "t": t, "x": t, "y": i} for i in range(60) for t in range(3)]
+    pd.DataFrame(rows).to_csv(folder / "track.csv", index=False)
+    change_study(folder, "  age: {kind: number}\n", "  age: {kind: number}\n" + SERIES)
+
+
+def test_a_series_is_read_and_given_to_no_learner(folder):
+    add_series(folder)
+    plan = Study.load(folder / "study.yaml").check()
+    assert list(plan.baseline.recipe.inputs) == ["age", "file"]
+    assert any("fields.track" in warning for warning in plan.warnings)
+    assert "track" not in plan.baseline.recipe.training_json()
+
+
+def test_a_series_alone_is_no_input(folder):
+    add_series(folder)
+    change_study(folder, "  file: {kind: image}\n  age: {kind: number}\n", "")
+    assert "does not train on series" in mistakes(folder)
 
 
 def test_no_right_to_write(folder):

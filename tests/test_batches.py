@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tamesu.batches import make_batches, make_feed
+from tamesu.batches import make_batches
 from tamesu.errors import ConfigError
+from tamesu.feed import make_feed
 from tamesu.fields import ImageField, LabelField, LabelsField, NumberField
 from tamesu.pixels import fit_pixels
 from tamesu.preprocess import fit_inputs

@@ -86,6 +86,37 @@ upright: true
 learner: lightgbm
 augment: {mirror: 0.5, rotate_deg: [-30, 30]}
 """,
+    "meaning": """\
+data: {train: train.csv}
+fields:
+  photo: {kind: image}
+  other: {kind: image, mirror: {swap_with: photo}}
+  heart: {kind: mask, names: {1: left_ventricle, 2: right_ventricle}, mirror: {left_ventricle: right}}
+  track:
+    kind: series
+    table: {file: points.csv, key: id, columns: [x, y, force], order: t}
+    vectors: [[x, y]]
+    mirror:
+      negate: [x]
+      swap: {x: z}
+  sign:
+    kind: label
+    target: true
+    turn: {up: left, left: down, down: up}
+  left:  {kind: number, mirror: {swap_with: rihgt}}
+  right: {kind: number, mirror: {swap_with: left}}
+  way: {kind: direction, angles: {up: 90, north: 90}}
+upright: true
+augment:
+  mirror: 0.5
+  flip: 0.5
+  rotate_deg: {range: [20, 10], chance: 0.5}
+  crop: 2
+tta: {turns: true}
+ideas:
+  turned: {augment: {turn: 0.5}}
+  naive: {fields: {sign: {mirror: same, turn: same}}, augment: {mirror: 0.5}}
+""",
     "ideas": """\
 data: {train: train.csv}
 fields:

@@ -1,171 +1,157 @@
-"""Laws of the affine maps, the draws and the changes of light."""
+"""What maps do to places, boxes, arrows, angles and cameras; hand-made cases beside the laws."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamesu.augment import augment
-from tamesu.config import AugmentConfig
-from tamesu.draws import Draws, make_draws, row_keys
-from tamesu.geometry import draw_maps, resize, resize_matrix, shift_many, warp, warp_read
+from tamesu.geometry import camera_matrix, move_angles, move_boxes, move_camera, move_points, move_vectors
+from tamesu.maps import make_maps, whole_frames
+
+ANGLES = st.floats(-np.pi, np.pi)
 
 
-def draws_of(n: int, seed: int = 0, epoch: int = 0) -> Draws:
-    return make_draws(row_keys(f"row{i}" for i in range(n)), seed, epoch)
+def unproject(intrinsics: np.ndarray, pixels: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
+    """Places in front of the camera, x right, y down, z away.  (m, 3)"""
+    rays = np.linalg.solve(intrinsics, np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1).T).T
+    return rays * depth_m[:, None]
 
 
-def smooth_picture(h: int, w: int, c: int = 1) -> np.ndarray:
-    y, x = np.mgrid[:h, :w]
-    return np.stack([100 + 50 * np.sin(x / w * 3 + k) + 40 * np.cos(y / h * 2) for k in range(c)], axis=2).astype(np.float32)
+def in_space(orthogonal: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """A mirror and turn of the picture plane, of places in space.  (m, 3)"""
+    return np.concatenate([places[:, :2] @ orthogonal.T, places[:, 2:]], axis=1)
 
 
-def test_draws_are_even_and_do_not_hang_together():
-    draws = draws_of(20_000)
-    one, other = draws.uniform("one"), draws.uniform("other")
-    np.testing.assert_allclose(np.histogram(one, bins=20, range=(0, 1))[0] / 1000, 1, atol=0.15)
-    assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
-    assert abs(np.corrcoef(one[1:], one[:-1])[0, 1]) < 0.03
-    assert abs(np.corrcoef(one, draws_of(20_000, epoch=1).uniform("one"))[0, 1]) < 0.03
-    assert abs(np.corrcoef(one, draws_of(20_000, seed=1).uniform("one"))[0, 1]) < 0.03
+def test_points_by_hand():
+    places = np.array([[[0.0, 0.0], [2.0, 1.0], [np.nan, np.nan]]])
+    mirrored = move_points(places, make_maps((3, 5), mirrored=True))
+    np.testing.assert_array_equal(mirrored, [[[4, 0], [2, 1], [np.nan, np.nan]]])
+    turned = move_points(places[:, :2], make_maps((5, 5), turns=1))
+    np.testing.assert_array_equal(turned, [[[0, 4], [1, 2]]])
 
 
-def test_noise_is_standard_normal():
-    noise = draws_of(50).normal("noise", 2000)
-    assert noise.mean() == pytest.approx(0, abs=0.02)
-    assert noise.std() == pytest.approx(1, abs=0.02)
-    assert np.mean(noise < -1.645) == pytest.approx(0.05, abs=0.01)
+def test_a_point_in_the_middle_of_a_pixel_follows_it_through_a_resize():
+    """Twice as many pixels: pixel 3 becomes pixels 6 and 7, and its centre lies between theirs."""
+    np.testing.assert_allclose(move_points(np.array([[[3.0, 0.0]]]), whole_frames([(4, 8)], (8, 16))), [[[6.5, 0.5]]])
 
 
-def test_a_rows_draw_does_not_depend_on_its_company():
-    whole, part = draws_of(50), make_draws(row_keys(["row7", "row31"]), 0, 0)
-    np.testing.assert_array_equal(whole.uniform("mirror")[[7, 31]], part.uniform("mirror"))
-    np.testing.assert_array_equal(whole.normal("noise", 9)[[7, 31]], part.normal("noise", 9))
+def test_boxes_by_hand():
+    edges = np.array([[0.0, 0, 5, 3], [1, 1, 3, 2]])
+    moved, kept = move_boxes(edges, make_maps((3, 5), mirrored=True))
+    np.testing.assert_allclose(moved, [[0, 0, 5, 3], [2, 1, 4, 2]], atol=1e-12)
+    assert kept.all()
+    turned, _ = move_boxes(edges[1:], make_maps((5, 5), turns=1))
+    np.testing.assert_allclose(turned, [[1, 2, 2, 4]], atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.floats(0, 45), st.floats(0, 0.3), st.floats(0, 0.2))
-def test_maps_turn_back(seed, rotate, scale, translate):
-    config = AugmentConfig(mirror=0.5, rotate_deg=rotate, scale=scale, translate=translate)
-    maps = draw_maps(config, (20, 30), draws_of(4, seed))
-    picture = smooth_picture(20, 30)
-    for matrix, mirrored in zip(maps.matrix, maps.mirrored, strict=True):
-        assert (np.linalg.det(matrix) < 0) == mirrored
-        back = warp(warp(picture, matrix, (20, 30)), np.linalg.inv(matrix), (20, 30))
-        inside = (
-            warp(warp(np.ones_like(picture), matrix, (20, 30), "constant"), np.linalg.inv(matrix), (20, 30), "constant") > 0.999
-        )
-        inner = cv2.erode(inside[:, :, 0].astype(np.uint8), np.ones((5, 5))) > 0
-        np.testing.assert_allclose(back[inner], picture[inner], atol=1.5)
+def test_boxes_are_cut_at_the_frame_and_gone_when_too_little_is_left():
+    edges = np.array([[0.0, 0, 4, 4], [6, 0, 10, 4]])
+    shifted = make_maps((10, 10), shift_x=3)
+    moved, kept = move_boxes(edges, shifted, keep=0.25)
+    np.testing.assert_allclose(moved, [[3, 0, 7, 4], [9, 0, 10, 4]])
+    assert kept.tolist() == [True, True]  # a quarter is left: enough
+    assert move_boxes(edges, shifted, keep=0.26)[1].tolist() == [True, False]
+    assert move_boxes(edges, make_maps((10, 10), shift_x=4), keep=0)[1].tolist() == [True, False]  # touching is not inside
+    assert move_boxes(edges[:0], shifted)[0].shape == (0, 4)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000))
-def test_two_maps_are_their_product_acting_once(seed):
-    first, second = draw_maps(AugmentConfig(rotate_deg=20, scale=0.1), (40, 40), draws_of(2, seed)).matrix
-    picture = smooth_picture(40, 40)
-    twice = warp(warp(picture, first, (40, 40)), second, (40, 40))
-    once = warp(picture, second @ first, (40, 40))
-    np.testing.assert_allclose(twice[12:28, 12:28], once[12:28, 12:28], atol=1.0)
+@settings(max_examples=50, deadline=None)
+@given(ANGLES, st.booleans(), st.lists(st.floats(1, 19), min_size=4, max_size=4))
+def test_a_moved_box_holds_what_was_in_the_box(angle_rad, mirrored, numbers):
+    (x0, x1), (y0, y1) = sorted(numbers[:2]), sorted(numbers[2:])
+    maps = make_maps((80, 80), mirrored=mirrored, rotate_rad=angle_rad)
+    edges = np.array([[x0, y0, x1, y1]]) + 30
+    inside = np.random.default_rng(0).uniform(edges[0, :2], edges[0, 2:] + 1e-12, (40, 2))
+    moved, _ = move_boxes(edges, maps)
+    places = move_points(inside[None] - 0.5, maps)[0] + 0.5
+    assert (places >= moved[0, :2] - 1e-9).all()
+    assert (places <= moved[0, 2:] + 1e-9).all()
 
 
-def test_a_map_moves_points_as_it_moves_pictures():
-    picture = np.zeros((41, 41, 1), np.float32)
-    picture[10, 25] = 1
-    maps = draw_maps(AugmentConfig(mirror=0.5, rotate_deg=40, scale=0.2, translate=0.1), (41, 41), draws_of(8))
-    for matrix in maps.matrix:
-        moved = warp(picture, matrix, (41, 41), "constant")[:, :, 0]
-        x, y, _ = matrix @ [25, 10, 1]
-        grid_y, grid_x = np.mgrid[:41, :41]
-        found = np.array([(moved * grid_x).sum(), (moved * grid_y).sum()]) / moved.sum()
-        np.testing.assert_allclose(found, [x, y], atol=0.35)
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ({"mirrored": True}, [-1, 2]),
+        ({"turns": 1}, [2, -1]),
+        ({"turns": 2}, [-1, -2]),
+        ({"mirrored": True, "turns": 1}, [2, 1]),
+        ({"scale_x": 3, "scale_y": 3, "shift_x": 4}, [1, 2]),
+    ],
+)
+def test_arrows_by_hand(moves, expected):
+    """(1, 2) points right and down."""
+    maps = make_maps((9, 9), **moves)
+    np.testing.assert_allclose(move_vectors(np.array([[1.0, 2.0]]), maps), [expected], atol=1e-12)
+    np.testing.assert_allclose(move_vectors(np.array([[1.0, 2.0, 7.0]]), maps), [[*expected, 7]], atol=1e-12)
+    up = move_vectors(np.array([[1.0, -2.0]]), maps, y_up=True)
+    np.testing.assert_allclose(up, [[expected[0], -expected[1]]], atol=1e-12)
 
 
-def test_positive_angles_turn_anticlockwise():
-    maps = draw_maps(AugmentConfig(rotate_deg=(90, 90), translate=0), (21, 21), draws_of(1))
-    x, y, _ = maps.matrix[0] @ [20, 10, 1]  # from the right …
-    np.testing.assert_allclose([x, y], [10, 0], atol=1e-9)  # … to the top
+@settings(max_examples=60, deadline=None)
+@given(ANGLES, ANGLES, st.booleans(), st.floats(0.3, 3))
+def test_arrows_angles_and_pairs_of_points_move_alike(arrow_rad, turn_rad, mirrored, factor):
+    maps = make_maps((40, 40), mirrored=mirrored, rotate_rad=turn_rad, scale_x=factor, scale_y=factor, shift_y=3)
+    arrow = np.array([[np.cos(arrow_rad), -np.sin(arrow_rad)]])  # y down
+    moved = move_vectors(arrow, maps)
+    np.testing.assert_allclose(np.hypot(*moved[0]), 1, atol=1e-9)
+    angle = move_angles(np.array([arrow_rad]), maps)
+    np.testing.assert_allclose(moved, np.stack([np.cos(angle), -np.sin(angle)], axis=1), atol=1e-7)
+    ends = move_points(np.stack([np.full((1, 2), 20.0), 20 + arrow], axis=1), maps)
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], moved * factor, atol=1e-6)
 
 
-@pytest.mark.parametrize("border", ["reflect", "edge", "constant"])
-@pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize(("dtype", "translate"), [("uint8", 0.2), ("uint16", 0.2), ("float32", 0.2), ("uint8", 0.7)])
-def test_shifting_a_batch_is_warping_each(border, channels, dtype, translate):
-    pictures = np.random.default_rng(0).integers(0, 255, (30, 9, 12, channels)).astype(dtype)
-    maps = draw_maps(AugmentConfig(mirror=0.5, translate=translate), (9, 12), draws_of(30))
-    assert maps.is_whole_pixel
-    assert maps.mirrored.any()
-    assert not maps.mirrored.all()
-    each = np.stack([warp(one, matrix, (9, 12), border) for one, matrix in zip(pictures, maps.matrix, strict=True)])
-    np.testing.assert_allclose(shift_many(pictures, maps, border), each, atol=1e-3)
+def test_cameras_by_hand():
+    before = camera_matrix(400, 410, 30, 20)  # of a picture of 48 by 64
+    expected = {
+        "mirror": (make_maps((48, 64), mirrored=True), (400, 410, 33, 20)),
+        "half turn": (make_maps((48, 64), turns=2), (400, 410, 33, 27)),
+        "crop": (make_maps((48, 64), shift_x=-10, shift_y=-4), (400, 410, 20, 16)),
+        "twice as large": (whole_frames([(48, 64)], (96, 128)), (800, 820, 60.5, 40.5)),
+        "stretched": (whole_frames([(48, 64)], (48, 32)), (200, 410, 14.75, 20)),
+    }
+    for name, (maps, numbers) in expected.items():
+        np.testing.assert_allclose(move_camera(before, maps)[0], camera_matrix(*numbers), atol=1e-9, err_msg=name)
+    square = move_camera(camera_matrix(400, 410, 30, 20), make_maps((61, 61), turns=1))
+    np.testing.assert_allclose(square[0], camera_matrix(410, 400, 20, 30), atol=1e-9)  # (x, y) goes to (y, 60 - x)
 
 
-def test_resizing_keeps_the_middle_of_the_picture_where_it_is():
-    np.testing.assert_allclose(resize_matrix((10, 20), (5, 40)) @ [9.5, 4.5, 1], [19.5, 2, 1])
-    picture = smooth_picture(40, 40, 3)
-    matrix = resize_matrix((40, 40), (24, 24))
-    np.testing.assert_allclose(resize(picture, (24, 24))[2:-2, 2:-2], warp(picture, matrix, (24, 24))[2:-2, 2:-2], atol=0.5)
+@settings(max_examples=80, deadline=None)
+@given(
+    st.booleans(),
+    ANGLES,
+    st.floats(0.4, 2.5),
+    st.floats(-0.5, 0.5),
+    st.floats(0.7, 1.4),
+    st.sampled_from(["stretch", "pad", "crop"]),
+)
+def test_places_in_space_follow_the_camera(mirrored, turn_rad, factor, shear_rad, aspect, resize):
+    """Seen through the moved camera, moved pixels are where the mirrored and turned scene is; whatever the map."""
+    inner = make_maps(
+        (32, 32),
+        mirrored=mirrored,
+        rotate_rad=turn_rad,
+        shear_rad=shear_rad,
+        scale_x=factor * aspect,
+        scale_y=factor,
+        shift_x=5,
+    )
+    maps = whole_frames([(48, 64)], (32, 32), resize).then(inner)
+    before = camera_matrix(400, 410, 30, 20)
+    rng = np.random.default_rng(0)
+    pixels, depth_m = rng.uniform(0, 48, (9, 2)), rng.uniform(0.2, 4, 9)
+    after = move_camera(before, maps)[0]
+    moved = unproject(after, move_points(pixels[None], maps)[0], depth_m)
+    np.testing.assert_allclose(moved, in_space(maps.orthogonal[0], unproject(before, pixels, depth_m)), atol=1e-7)
+    assert after[0, 0] > 0
+    assert after[1, 1] > 0
+    np.testing.assert_allclose(after[2], [0, 0, 1])
+    back = move_camera(move_camera(before, maps), maps.inverse)[0]
+    np.testing.assert_allclose(back, before, atol=1e-6)
 
 
-def test_resizing_to_the_same_size_is_free_and_channels_do_not_matter():
-    picture = smooth_picture(12, 12, 7)
-    assert resize(picture, (12, 12)) is picture
-    alone = np.concatenate([resize(picture[:, :, k : k + 1].copy(), (5, 7)) for k in range(7)], axis=2)
-    np.testing.assert_allclose(resize(picture, (5, 7)), alone, rtol=1e-5)
-
-
-def test_one_interpolation_from_the_picture_as_read():
-    picture = smooth_picture(30, 30)
-    maps = draw_maps(AugmentConfig(rotate_deg=10), (20, 20), draws_of(1))
-    expected = warp(picture, maps.matrix[0] @ resize_matrix((30, 30), (20, 20)), (20, 20))
-    np.testing.assert_array_equal(warp_read(picture, maps, 0, "reflect"), expected)
-
-
-def test_rows_that_may_not_be_mirrored_are_not():
-    allowed = np.arange(100) % 2 == 0
-    maps = draw_maps(AugmentConfig(mirror=1.0), (8, 8), draws_of(100), allowed)
-    np.testing.assert_array_equal(maps.mirrored, allowed)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_light_changes_stay_in_range_and_do_what_they_say(dtype):
-    high = 1.0 if dtype == "float32" else float(np.iinfo(dtype).max)
-    pictures = np.full((200, 6, 6, 2), high / 2).astype(dtype)
-    brighter = augment(pictures, AugmentConfig(brightness=0.2), draws_of(200), 0, high)
-    assert brighter.dtype == pictures.dtype
-    shift = (brighter.astype(float) - pictures)[:, 0, 0, 0] / high
-    assert np.abs(shift).max() == pytest.approx(0.2, abs=0.02)
-    assert (brighter == brighter[:, :1, :1, :1]).all()
-    noisy = augment(pictures, AugmentConfig(noise=0.1), draws_of(200), 0, high)
-    assert (noisy.astype(float) / high).std() == pytest.approx(0.1, abs=0.01)
-    wild = augment(pictures, AugmentConfig(brightness=3, contrast=0.9, noise=1), draws_of(200), 0, high)
-    assert wild.min() >= 0
-    assert wild.max() <= high
-
-
-def test_contrast_scales_about_the_mean():
-    pictures = np.stack([smooth_picture(8, 8)] * 50)
-    changed = augment(pictures, AugmentConfig(contrast=0.5), draws_of(50), 0, 255)
-    ratio = changed.std(axis=(1, 2, 3)) / pictures.std(axis=(1, 2, 3))
-    assert 0.5 <= ratio.min() < 0.6
-    assert 1.4 < ratio.max() <= 1.5001
-    np.testing.assert_allclose(changed.mean(axis=(1, 2, 3)), pictures.mean(), rtol=1e-4)
-
-
-def test_erasing_greys_out_one_rectangle_in_that_share_of_pictures():
-    pictures = np.zeros((400, 16, 16, 1), np.uint8)
-    erased = augment(pictures, AugmentConfig(erase=0.4), draws_of(400), 0, 255)
-    assert set(np.unique(erased)) == {0, 127}
-    hit = (erased > 0).any(axis=(1, 2, 3))
-    assert hit.mean() == pytest.approx(0.4, abs=0.08)
-    for picture in erased[hit][:20, :, :, 0]:
-        rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
-        assert (picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0).all()
-
-
-def test_nothing_asked_for_is_nothing_done():
-    pictures = np.zeros((2, 4, 4, 1), np.uint8)
-    assert augment(pictures, AugmentConfig(), draws_of(2), 0, 255) is pictures
+def test_a_camera_with_square_pixels_stays_one_when_turned():
+    maps = make_maps((48, 48), mirrored=[False, True], rotate_rad=[0.5, -2.0], scale_x=1.5, scale_y=1.5)
+    after = move_camera(camera_matrix(400, 400, 30, 20), maps)
+    np.testing.assert_allclose(after[:, :2, :2], np.broadcast_to(np.diag([600.0, 600.0]), (2, 2, 2)), atol=1e-9)

@@ -7,17 +7,32 @@ import pytest
 from scipy.special import log_softmax as scipy_log_softmax
 from sklearn.metrics import log_loss
 
-from tamesu.losses import LOSSES, binary_cross_entropy, cross_entropy, sigmoid, squared_error
+from tamesu.losses import (
+    LOSSES,
+    binary_cross_entropy,
+    cross_entropy,
+    sigmoid,
+    squared_distance,
+    squared_error,
+    squared_point_distance,
+)
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(0)
 N, K = 12, 4
 RAW = {"label": RNG.normal(size=(N, K)) * 3, "labels": RNG.normal(size=(N, K)) * 3, "number": RNG.normal(size=(N, 1))}
+RAW |= {"direction": RAW["label"], "angle": RNG.normal(size=(N, 2)), "vector": RNG.normal(size=(N, 3))}
+RAW["points"] = RNG.normal(size=(N, 2 * K))
 ENCODED = {
     "label": RNG.integers(0, K, N),
     "labels": RNG.integers(0, 2, (N, K)).astype(float),
     "number": RNG.normal(size=N),
+    "angle": RNG.normal(size=(N, 2)),
+    "vector": RNG.normal(size=(N, 3)),
+    "points": RNG.normal(size=(N, K, 2)),
 }
+ENCODED["direction"] = ENCODED["label"]
+ENCODED["points"][:, 1:][RNG.random((N, K - 1)) < 0.4] = np.nan  # not seen
 WEIGHT = np.where(np.arange(N) % 3 == 0, 0.0, 1.0)
 
 
@@ -77,3 +92,18 @@ def test_binary_cross_entropy_is_pytorchs_and_does_not_overflow(smoothing):
 
 def test_squared_error_is_that():
     np.testing.assert_allclose(squared_error(np.array([[3.0]]), np.array([1.0]), np.array([0.5]), np), [2.0])
+
+
+def test_points_that_are_not_seen_weigh_nothing():
+    wanted = np.array([[[1.0, 2.0], [np.nan, np.nan]], [[0.0, 0.0], [1.0, 1.0]], [[np.nan] * 2] * 2])
+    raw = np.array([[4.0, 6.0, 9.0, 9.0], [0.0, 0.0, 1.0, 3.0], [7.0, 7.0, 7.0, 7.0]])
+    np.testing.assert_array_equal(squared_point_distance(raw, wanted, np.ones(3), np), [25, 2, 0])
+    slope = torch.tensor(raw, requires_grad=True)
+    squared_point_distance(slope, torch.from_numpy(wanted), torch.ones(3), torch).sum().backward()
+    np.testing.assert_array_equal(slope.grad, [[6, 8, 0, 0], [0, 0, 0, 2], [0, 0, 0, 0]])
+
+
+def test_the_distance_of_unit_vectors_is_one_minus_the_cosine_twice():
+    a, b = RNG.uniform(-3, 3, (2, N))
+    raw, wanted = (np.stack([np.cos(one), np.sin(one)], axis=1) for one in (a, b))
+    np.testing.assert_allclose(squared_distance(raw, wanted, np.ones(N), np), 2 * (1 - np.cos(a - b)))

@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
 from tamesu.errors import ConfigError, FitError
+from tamesu.fields import AngleField, NumberField
 from tamesu.metrics import (
     METRICS,
     Metric,
@@ -19,6 +20,7 @@ from tamesu.metrics import (
     get_metric,
     judged_metric,
     margin_floor,
+    metric_for,
 )
 
 NAN = float("nan")
@@ -45,6 +47,31 @@ def number_fold(seed=0, n=60):
     rng = np.random.default_rng(seed)
     y = rng.gamma(2.0, 3.0, n) + 0.1
     return y, np.abs(y + rng.normal(0, 1, n))
+
+
+def angle_fold(seed=0, n=60):
+    rng = np.random.default_rng(seed)
+    y = rng.uniform(-180, 180, n)
+    return y, y + rng.normal(0, 40, n) + 360 * rng.integers(-1, 2, n)
+
+
+def vector_fold(seed=0, n=60):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(0, 3, (n, 2))
+    return y, y + rng.normal(0, 1, (n, 2))
+
+
+def points_fold(seed=0, n=60):
+    """Places of which some are not seen, but never all of a row."""
+    rng = np.random.default_rng(seed)
+    y = rng.uniform(0, 50, (n, 3, 2))
+    hidden = rng.random((n, 3)) < 0.3
+    hidden[:, 0] = False
+    return np.where(hidden[:, :, None], np.nan, y), y + rng.normal(0, 2, (n, 3, 2))
+
+
+def unit(degrees):
+    return np.stack([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))], axis=1)
 
 
 def one_hot(y, p):
@@ -90,6 +117,16 @@ NUMBER_REFERENCES = {
     "pinball": lambda y, p: sk.mean_pinball_loss(y, p, alpha=0.5),
     "pinball_0.1": lambda y, p: sk.mean_pinball_loss(y, p, alpha=0.1),
 }
+ANGLE_REFERENCES = {  # by unit vectors: the angle between them, and half their squared distance
+    "angle_mae": lambda y, p: np.rad2deg(np.arccos(np.clip((unit(y) * unit(p)).sum(axis=1), -1, 1))).mean(),
+    "angle_cosine": lambda y, p: ((unit(y) - unit(p)) ** 2).sum(axis=1).mean() / 2,
+}
+VECTOR_REFERENCES = {
+    "vector_mae": lambda y, p: np.linalg.norm(y - p, axis=1).mean(),
+    "vector_mse": lambda y, p: 2 * sk.mean_squared_error(y, p),
+    "vector_rmse": lambda y, p: np.sqrt(2 * sk.mean_squared_error(y, p)),
+}
+POINTS_REFERENCES = {"point_error": lambda y, p: np.mean(np.nanmean(np.linalg.norm(y - p, axis=2), axis=1))}
 CASES = [
     *((name, f"label-{k}", lambda s, k=k: label_fold(s, k=k), ref) for k in (3, 6) for name, ref in LABEL_REFERENCES.items()),
     *((name, "label-2", lambda s: label_fold(s, k=2), ref) for name, ref in BINARY_REFERENCES.items()),
@@ -98,6 +135,9 @@ CASES = [
     *((name, "labels", labels_fold, ref) for name, ref in LABELS_REFERENCES.items()),
     *((name, "labels-ties", lambda s: labels_fold(s, decimals=1), ref) for name, ref in LABELS_REFERENCES.items()),
     *((name, "number", number_fold, ref) for name, ref in NUMBER_REFERENCES.items()),
+    *((name, "angle", angle_fold, ref) for name, ref in ANGLE_REFERENCES.items()),
+    *((name, "vector", vector_fold, ref) for name, ref in VECTOR_REFERENCES.items()),
+    *((name, "points", points_fold, ref) for name, ref in POINTS_REFERENCES.items()),
 ]
 BY_KIND = pytest.mark.parametrize(
     ("name", "kind", "fold", "reference"), CASES, ids=[f"{name}-{kind}" for name, kind, *_ in CASES]
@@ -112,7 +152,15 @@ def test_scores_are_scikit_learns(name, kind, fold, reference):
 
 
 def test_every_named_metric_has_a_reference_for_every_kind_it_scores():
-    references = {"label": LABEL_REFERENCES, "labels": LABELS_REFERENCES, "number": NUMBER_REFERENCES}
+    references = {
+        "label": LABEL_REFERENCES,
+        "direction": LABEL_REFERENCES,
+        "labels": LABELS_REFERENCES,
+        "number": NUMBER_REFERENCES,
+        "angle": ANGLE_REFERENCES,
+        "vector": VECTOR_REFERENCES,
+        "points": POINTS_REFERENCES,
+    }
     for name, metric in METRICS.items():
         assert metric.name == name
         assert metric.kinds == {kind for kind, known in references.items() if name in known}
@@ -121,7 +169,7 @@ def test_every_named_metric_has_a_reference_for_every_kind_it_scores():
 @BY_KIND
 def test_directions_are_those_of_better_predictions(name, kind, fold, reference):
     y, p = fold(0)
-    perfect = y if p.ndim == 1 else y.astype(float) if y.ndim == 2 else one_hot(y, p)
+    perfect = one_hot(y, p) if y.ndim < p.ndim else np.where(np.isnan(y), 0, y).astype(float)
     metric = get_metric(name)
     better, worse = metric.score(y, perfect), metric.score(y, p)
     assert (better > worse) == metric.higher_is_better
@@ -377,6 +425,11 @@ def test_errors_of_your_own_metric_keep_their_type_and_name_it():
         ("mae", "number", "auto", "mae"),
         ("mape", "number", "auto", "mape"),
         ("pinball_0.9", "number", "auto", "pinball_0.9"),
+        ("f1", "direction", "auto", "log_loss"),
+        ("angle_mae", "angle", "auto", "angle_mae"),
+        ("vector_rmse", "vector", "auto", "vector_mse"),
+        ("vector_mae", "vector", "auto", "vector_mae"),
+        ("point_error", "points", "auto", "point_error"),
     ],
 )
 def test_verdicts_are_given_on_the_proper_loss_behind_the_metric(name, kind, judge, judged):
@@ -392,6 +445,38 @@ def test_defaults_and_floors():
         margin_floor(METRICS["log_loss"]) == margin_floor(METRICS["mape"]) == margin_floor(METRICS["mse"]) == ("relative", 0.01)
     )
     assert margin_floor(Metric("profit", lambda y, p: 0.0, "yen", True)) == ("relative", 0.01)
+
+
+def test_every_kind_of_target_has_a_metric_and_a_judged_loss():
+    own = Metric("own", lambda y, p: 0.0, "", True)
+    judged = {"direction": "log_loss", "angle": "angle_cosine", "vector": "vector_mse", "points": "point_error"}
+    for kind, name in judged.items():
+        assert kind in default_metric(kind).kinds
+        assert judged_metric(own, kind, "auto").name == name
+        assert kind in METRICS[name].kinds
+    assert [default_metric(kind).name for kind in ("angle", "vector", "points")] == ["angle_mae", "vector_rmse", "point_error"]
+
+
+def test_angles_are_compared_around_their_own_circle():
+    y, p = np.array([170.0, 10.0, -90.0]), np.array([-170.0, 350.0, 90.0])
+    arrow = metric_for(METRICS["angle_mae"], AngleField())
+    np.testing.assert_allclose(arrow.row_values(y, p), [20, 20, 180])
+    line = metric_for(METRICS["angle_mae"], AngleField(period_deg=180))
+    np.testing.assert_allclose(line.row_values(y, p), [20, 20, 0], atol=1e-9)
+    radians = metric_for(METRICS["angle_mae"], AngleField(unit="rad", period_deg=180))
+    np.testing.assert_allclose(radians.row_values(np.deg2rad(y), np.deg2rad(p)), np.deg2rad([20, 20, 0]), atol=1e-9)
+    assert (arrow.unit, radians.unit, line.name) == ("deg", "rad", "angle_mae")
+    cosine = metric_for(METRICS["angle_cosine"], AngleField(period_deg=180))
+    np.testing.assert_allclose(cosine.row_values(y, p), 1 - np.cos(np.deg2rad([40, 40, 0])), atol=1e-9)
+    assert metric_for(METRICS["rmse"], NumberField()) is METRICS["rmse"]
+
+
+def test_points_that_are_not_seen_do_not_count():
+    y = np.array([[[0.0, 0.0], [np.nan, np.nan]], [[3.0, 4.0], [0.0, 0.0]]])
+    p = np.array([[[3.0, 4.0], [9.0, 9.0]], [[3.0, 4.0], [0.0, 1.0]]])
+    np.testing.assert_array_equal(METRICS["point_error"].row_values(y, p), [5, 0.5])
+    unseen = METRICS["point_error"].row_values(np.full((1, 1, 2), np.nan), np.zeros((1, 1, 2)))
+    assert np.isnan(unseen).all()
 
 
 def test_metrics_that_do_not_fit_the_target_are_found():

@@ -9,10 +9,12 @@ from sklearn.impute import KNNImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from tamesu import imputers
+from tamesu.arrows import turn_arrows
 from tamesu.dataset import Dataset
 from tamesu.errors import StoreError
-from tamesu.fields import GroupField, LabelField, NumberField
+from tamesu.fields import AngleField, DirectionField, GroupField, LabelField, NumberField, VectorField
 from tamesu.imputers import IterativeImputer, NearestImputer
+from tamesu.maps import make_maps
 from tamesu.preprocess import FittedInputs, fit_inputs
 
 NAN = float("nan")
@@ -221,3 +223,101 @@ def test_filling_is_exact_to_the_bit_beside_other_rows(imputer):
     together = fitted.fill(values[300:])
     alone = np.concatenate([fitted.fill(values[i : i + 1]) for i in range(300, 600)])
     np.testing.assert_array_equal(alone, together)
+
+
+# ── arrows ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ARROWS = {
+    "size": NumberField(indicator=True),
+    "course": AngleField(zero="up", positive="clockwise"),
+    "tilt": AngleField(unit="rad", period_deg=180),
+    "way": DirectionField(angles={"right": 0, "up": 90, "left": 180, "down": 270}),
+    "wind": VectorField(),
+    "pull": VectorField(y="up", columns=("a", "b", "c")),
+}
+
+
+def arrow_rows(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    ways = np.array(["right", "up", "left", "down", "none", None], dtype=object)
+    return make_rows(
+        size=rng.normal(size=n),
+        course=np.where(rng.random(n) < 0.2, NAN, rng.uniform(-200, 400, n)),
+        tilt=rng.uniform(-3, 3, n),
+        way=rng.choice(ways, n),
+        wind=[None if rng.random() < 0.2 else tuple(rng.normal(0, 5, 2)) for _ in range(n)],
+        pull=[tuple(rng.normal(0, 5, 3)) for _ in range(n)],
+    )
+
+
+def test_arrows_become_pairs_of_columns():
+    rows = make_rows(
+        size=[1.0, 2.0],
+        course=[90.0, NAN],
+        tilt=[np.pi / 2, 0.0],
+        way=["up", "none"],
+        wind=[(3.0, 4.0), None],
+        pull=[(0.0, 1.0, 2.0), (2.0, 0.0, 0.0)],
+    )
+    inputs = fit_inputs(rows, ARROWS).transform(rows)
+    names = dict(zip(inputs.feature_names, inputs.table.T, strict=True))
+    assert list(names)[2:] == [
+        *("course_cos", "course_sin", "tilt_cos", "tilt_sin", "way_cos", "way_sin"),
+        *("wind_x", "wind_y", "pull_x", "pull_y", "pull_z"),
+    ]
+    at = {name: values.round(6).tolist() for name, values in names.items()}
+    assert (at["course_cos"], at["course_sin"]) == ([1, 0], [0, 0])  # clockwise from up: 90 points right; missing is 0, 0
+    assert (at["tilt_cos"], at["tilt_sin"]) == ([-1, 1], [0, 0])  # a line goes around twice
+    assert (at["way_cos"], at["way_sin"]) == ([0, 0], [1, 0])
+    np.testing.assert_allclose([at["wind_x"], at["wind_y"]], [[0.6, 0], [-0.8, 0]], atol=1e-6)  # y down, turned up
+    np.testing.assert_allclose(at["pull_z"], [2 / np.sqrt(4.5), 0], atol=1e-6)  # one spread for the three
+    assert inputs.arrows == ((2, 3, 1.0), (4, 5, 2.0), (6, 7, 1.0), (8, 9, 1.0), (10, 11, 1.0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(-3.1, 3.1))
+def test_arrows_in_the_table_turn_as_their_fields_do(seed, mirrored, angle):
+    rows = arrow_rows(seed=seed)
+    fitted = fit_inputs(rows, ARROWS)
+    inputs = fitted.transform(rows)
+    maps = make_maps((9, 9), mirrored=np.full(len(rows), mirrored), rotate_rad=angle)
+    moved = rows.table.copy()
+    for name, field in ARROWS.items():
+        if name not in ("size", "way"):  # a direction between two classes has no name
+            values = field.act(rows.values(name, field), maps)
+            moved[name] = values if values.ndim == 1 else list(map(tuple, values))
+    expected = fitted.transform(make_rows(**moved)).table
+    turned = turn_arrows(inputs.table, inputs.arrows, maps)
+    others = [i for i, name in enumerate(inputs.feature_names) if not name.startswith("way")]
+    np.testing.assert_allclose(turned[:, others], expected[:, others], atol=2e-6)
+    np.testing.assert_array_equal(inputs.table, fitted.transform(rows).table)  # what was given stays
+
+
+def test_directions_in_the_table_are_the_turned_class():
+    field = ARROWS["way"]
+    rows = make_rows(way=["right", "up", "left", "none", None])
+    fitted = fit_inputs(rows, {"way": field})
+    inputs = fitted.transform(rows)
+    maps = make_maps((9, 9), turns=np.full(5, 1), mirrored=True)
+    expected = fitted.transform(make_rows(way=field.act(rows.values("way", field), maps))).table
+    np.testing.assert_allclose(turn_arrows(inputs.table, inputs.arrows, maps), expected, atol=1e-6)
+
+
+def test_saved_arrows_transform_to_the_same_bits(tmp_path):
+    rows = arrow_rows()
+    fitted = fit_inputs(rows.take(slice(0, 30)), ARROWS)
+    fitted.save(tmp_path)
+    back, before = FittedInputs.load(tmp_path).transform(rows), fitted.transform(rows)
+    np.testing.assert_array_equal(back.table, before.table)
+    assert (back.arrows, back.feature_names) == (before.arrows, before.feature_names)
+
+
+def test_vectors_are_scaled_by_training_rows_alone_and_nothing_overflows():
+    rows = make_rows(wind=[(3.0, 4.0), (0.0, 0.0), None])
+    fitted = fit_inputs(rows, {"wind": VectorField()})
+    assert fitted.pointing.spreads["wind"] == pytest.approx(np.sqrt(12.5))
+    huge = make_rows(wind=[(1e300, 0.0), (0.0, -1e-300), None])
+    assert np.isfinite(fitted.transform(huge).table).all()
+    assert np.isfinite(fit_inputs(huge, {"wind": VectorField()}).transform(huge).table).all()
+    nothing = make_rows(wind=[None, (0.0, 0.0)])
+    assert not fit_inputs(nothing, {"wind": VectorField()}).transform(nothing).table.any()

@@ -69,6 +69,19 @@ def test_without_pictures_there_is_no_size():
         ({"size": [[32, 64], [64, 32]]}, ["idea: size=[32, 64]", "idea: size=[64, 32]"]),
         ({"augment": {"scale": [0.9, 1.1]}}, ["idea"]),
         ({"augment": {"rotate_deg": [5, 10, 15]}}, ["idea: rotate_deg=5", "idea: rotate_deg=10", "idea: rotate_deg=15"]),
+        ({"augment": {"rotate_deg": [[5, 10], [0, 15]]}}, ["idea: rotate_deg=[5, 10]", "idea: rotate_deg=[0, 15]"]),
+        ({"augment": {"blur": {"range": [0.5, 1], "chance": 0.5}}}, ["idea"]),  # one range
+        ({"augment": {"blur": {"range": 1, "chance": [0.2, 0.5]}}}, ["idea: chance=0.2", "idea: chance=0.5"]),
+        ({"augment": {"blur": {"range": [1, 2, 3], "chance": 0.5}}}, [f"idea: range={n}" for n in (1, 2, 3)]),
+        (
+            {"augment": {"blur": [{"range": 1, "chance": 0.5}, {"range": 2, "chance": 0.5}]}},
+            [f"idea: blur={{range: {n}, chance: 0.5}}" for n in (1, 2)],
+        ),
+        ({"resize": ["pad", "crop"]}, ["idea: resize=pad", "idea: resize=crop"]),
+        (
+            {"fields": {"sign": {"mirror": ["same", "never"]}}, "augment": {"mirror": 0.5, "erase": 0.5}},
+            ["idea: mirror=same", "idea: mirror=never"],
+        ),
         ({"model": {"activation": ["gelu", "silu"]}}, ["idea: activation=gelu", "idea: activation=silu"]),
         ({"fields": {"age": {"missing_values": ["-", "?"]}}}, ["idea"]),
         ({"fields": {"age": {"missing": ["mean", 0]}}}, ["idea: missing=mean", "idea: missing=0"]),
@@ -162,7 +175,7 @@ def test_ideas_that_are_fine():
         {"fields": {"age": {"kind": "label"}}},
         {"fields": {"height": {"kind": "number"}}},
         {"fields": {"sign": {"mirror": "same"}}, "augment": {"mirror": 0.5}},
-        {"augment": {"rotate_deg": 90}, "despite": "upright"},
+        {"augment": {"rotate_deg": 90}, "despite": "upright", "fields": {"sign": {"turn": "never"}}},
     ):
         assert len(arms(patch, upright=True)) == 2
 

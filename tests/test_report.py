@@ -23,6 +23,7 @@ import fake_results
 from tamesu.errors import StoreError
 from tamesu.report import check_summary, render_report, summarise, verdict_table, words, write_report
 from tamesu.report.axes import Axis, gain_axis
+from tamesu.report.maps_view import maps_view
 from tamesu.report.mistakes import natural_order
 from tamesu.report.pictures import data_uri
 from tamesu.texts import LANGUAGES, language, use_language
@@ -125,6 +126,7 @@ def test_keys_that_every_reader_may_rely_on_come_first():
         (lambda s: s["baseline"].update(n_trainings=True), "$.baseline.n_trainings: must be int"),
         (lambda s: s.update(schema="tamesu/try/9"), "$.schema"),
         (lambda s: s["ideas"][0]["folds"][0].pop("score"), "$.ideas[0].folds[0].score"),
+        (lambda s: s["ideas"][3]["maps"].pop("redrawn"), "$.ideas[3].maps.redrawn"),
     ],
 )
 def test_a_spoilt_summary_is_found_out(spoil, said):
@@ -400,6 +402,60 @@ def test_every_text_is_there_in_japanese_with_the_same_places():
     assert sorted(entry["en"] for entry in own if entry["en"] not in spoken) == []  # nothing stale
 
 
+# ── what maps did ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_maps_are_told_in_words_once_for_all_arms_they_are_the_same_in():
+    summary = summary_of(fake_results.label_study)
+    (account,) = maps_view(summary)
+    assert account["names"] == ["mirror"]
+    assert account["pictures"] == "Pictures: 42% mirrored, rotated by 3.8° on average."
+    assert account["targets"][0]["text"] == (
+        "`turn_left` ↔ `turn_right` swapped 817 times; `keep_left` ↔ `keep_right` swapped 805 times; "
+        "`go_left` ↔ `go_right` swapped 801 times; kept in a mirror: 1 of 10 classes, 404 times; "
+        "never mirrored: `speed_100`, `speed_20`, `speed_50`"
+    )
+    assert account["more"][0].startswith("1,320 maps (9%) were drawn again")
+    summary["baseline"]["maps"] = dict(summary["ideas"][3]["maps"])
+    assert [one["names"] for one in maps_view(summary)] == [["baseline", "mirror"]]
+    summary["baseline"]["maps"] |= {
+        "epochs_counted": 4,
+        "targets": {"eyes": {"kind": "points", "changed": 7, "pairs": [["l", "r"]]}},
+    }
+    first, second = maps_view(summary)
+    assert "first 4 of 20 epochs" in first["more"][-1]
+    assert first["targets"] == [{"name": "eyes", "text": "`l` ↔ `r` changed places 7 times"}]
+    assert second["names"] == ["mirror"]
+
+
+def test_class_names_in_the_account_of_maps_cannot_break_out():
+    summary = summary_of(fake_results.hostile_study)
+    classes = summary["target"]["classes"] + [f"filler {i}" for i in range(10)]
+    summary["baseline"]["maps"] = fake_results.sign_maps(tuple(classes[:10]))
+    page = Page(render_report(summary))
+    assert page.mistakes == []
+    assert page.tags.count("script") == 0
+
+
+def test_names_in_a_preview_are_text_and_cannot_break_out():
+    evil = '"><script>alert(1)</script>'
+    page = Page(render_report(summary_of(fake_results.label_study), sheet=fake_results.sheet(evil, evil, "右折")))
+    assert page.mistakes == []
+    assert page.tags.count("script") == 0
+    assert f"sign: {evil} → 右折" in [text.strip() for text in page.texts]
+    images = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    assert len(images) == 2 * 5
+    assert all(one.startswith("data:image/") for one in images)
+
+
+def test_a_summary_from_before_maps_were_counted_still_renders():
+    summary = summary_of(fake_results.label_study)
+    for arm in (summary["baseline"], *summary["ideas"]):
+        del arm["maps"]
+    assert check_summary(summary) == []
+    assert 'id="maps"' not in render_report(summary)
+
+
 # ── a real browser ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 MEASURE = """<script>addEventListener("load", () => {
@@ -427,7 +483,7 @@ f.onload = () => setTimeout(() => {
     ],
 )
 def test_it_renders_in_a_browser_without_sideways_scrolling(tmp_path, make, lang, width):
-    text = render_report(summary_of(make, lang=lang))
+    text = render_report(summary_of(make, lang=lang), sheet=fake_results.sheet())
     text = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", MEASURE)  # the page itself allows no script
     # a window of less than 500 px is not to be had, so the page is measured inside a frame
     (tmp_path / "report.html").write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tamesu import guess
+from tamesu import guess, proposals
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.document import read_study
@@ -96,10 +97,7 @@ def test_folder_per_class(tmp_path: Path, lang: str) -> None:
     config, data = loaded(study, tmp_path / "runs")
     assert (config.lang, config.size, len(data.train)) == ("auto" if lang == "en" else "ja", 24, 12)
     assert data.train.classes["label", "label"] == ("1", "yes", "右手", "左手")
-    uncommented = text.replace("    # mirror", "    mirror").replace(
-        "label: {kind: label, target: true}", "label:\n    kind: label\n    target: true"
-    )
-    study.write_text(uncommented.replace("  # mirror", "  mirror"), encoding="utf-8")
+    study.write_text(text.replace("# mirror", "mirror"), encoding="utf-8")
     assert loaded(study, tmp_path / "runs")[0].ideas["mirror"] == {"augment": {"mirror": 0.5}}
 
 
@@ -210,11 +208,110 @@ def test_separator(cells: list[str], expected: str | None) -> None:
     assert guess.find_separator(column(*cells * 3)) == expected
 
 
-def test_mirror_pairs() -> None:
-    assert guess.mirror_pairs(["turn_left", "turn_right", "ahead"]) == {"turn_left": "turn_right"}
-    assert guess.mirror_pairs(["L", "R", "hand_l", "hand_r", "left"]) == {"L": "R", "hand_l": "hand_r"}
-    assert guess.mirror_pairs(["左折", "右折", "直進"]) == {"左折": "右折"}
-    assert guess.mirror_pairs(["bell", "berr", "all"]) == {}
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["turn_left", "turn_right", "ahead"], {"turn_left": "turn_right"}),
+        (["L", "R", "hand_l", "hand_r", "left"], {"L": "R", "hand_l": "hand_r"}),
+        (["Keep Left", "Keep Right", "LEFT", "RIGHT"], {"Keep Left": "Keep Right", "LEFT": "RIGHT"}),
+        (["左折", "右折", "直進", "ひだり", "みぎ"], {"左折": "右折", "ひだり": "みぎ"}),
+        (["lt_leg", "rt_leg", "handL", "handR", "lHand", "rHand"], {"lt_leg": "rt_leg", "handL": "handR", "lHand": "rHand"}),
+        (["left_to_right", "right_to_left"], {"left_to_right": "right_to_left"}),
+        (["bell", "berr", "all", "arr"], {}),
+        (list("ABCDLRU"), {}),  # an alphabet
+    ],
+)
+def test_mirror_pairs(names: list[str], pairs: dict[str, str]) -> None:
+    assert proposals.mirror_pairs(names) == pairs
+    assert proposals.mirror_pairs(reversed(names)) == pairs
+
+
+def test_turns_and_directions() -> None:
+    four = {"up": "left", "left": "down", "down": "right", "right": "up"}
+    assert proposals.turn_cycles([*four, "none"]) == four
+    assert proposals.turn_cycles(["上", "下", "左", "右"]) == {"上": "左", "左": "下", "下": "右", "右": "上"}
+    assert proposals.turn_cycles(["up", "left", "right", "straight"]) == {}
+    eight = {
+        "right": 0,
+        "upper_right": 45,
+        "up": 90,
+        "upper_left": 135,
+        "left": 180,
+        "lower_left": 225,
+        "down": 270,
+        "lower_right": 315,
+    }
+    assert proposals.direction_angles([*eight, "none"]) == eight
+    assert proposals.turn_cycles(list(eight))["upper_left"] == "lower_left"
+    assert proposals.direction_angles(["right", "up", "left", "down", *"12345"]) == {}  # few of many
+    assert (
+        proposals.direction_angles([f"{what} {way}" for what in ("bus", "car") for way in four]) == {}
+    )  # two things that point
+
+
+def test_point_columns() -> None:
+    found = proposals.point_columns(
+        ["nose_x", "nose_y", "lx", "ly", "x1", "y1", "EyeX", "EyeY", "max", "may", "proxy", "x_mouth", "y_mouth"]
+    )
+    assert found == {
+        "nose": ("nose_x", "nose_y"),
+        "l": ("lx", "ly"),
+        "1": ("x1", "y1"),
+        "Eye": ("EyeX", "EyeY"),
+        "mouth": ("x_mouth", "y_mouth"),
+    }
+
+
+def uncommented(text: str, *starts: str) -> str:
+    """The lines that are such a key behind a #, without it."""
+    keys = "|".join(map(re.escape, starts))
+    return re.sub(rf"(?m)^( *)# (?=({keys}))", r"\1", text)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_proposals_load_as_they_are_and_without_the_hash(tmp_path: Path, lang: str) -> None:
+    """Classes that point, two columns for the two sides, and points of the picture."""
+    ways = ["right", "up", "left", "down", "none"]
+    rows = []
+    for i in range(60):
+        picture(tmp_path / f"{i:02d}.png")
+        rows.append({"file": f"{i:02d}.png", "way": ways[i % 5], "left_grade": i % 4, "right_grade": i % 3})
+        rows[-1] |= {f"{side}_{axis}": i * 0.25 for side in ("left_eye", "right_eye", "nose") for axis in "xy"}
+    pd.DataFrame(rows).to_csv(tmp_path / "train.csv", index=False)
+    study = init_study(tmp_path, target="way", lang=lang)
+    text = study.read_text(encoding="utf-8")
+    assert text.count("proposal: check" if lang == "en" else "提案") == 4
+    plain, _ = loaded(study, tmp_path / "runs")
+    assert set(plain.fields) == {"file", "way"}
+    assert "mirror" not in plain.ideas
+
+    study.write_text(uncommented(text, "mirror:", "turn:", "left_grade:", "right_grade:", "points:"), encoding="utf-8")
+    config, _ = loaded(study, tmp_path / "runs")
+    assert config.fields["way"].mirror == {"left": "right"}
+    assert config.fields["way"].turn == {"up": "left", "left": "down", "down": "right", "right": "up"}
+    assert config.fields["left_grade"].swap_with == "right_grade"
+    assert config.fields["right_grade"].swap_with == "left_grade"
+    assert config.fields["points"].points == {one: (f"{one}_x", f"{one}_y") for one in ("left_eye", "right_eye", "nose")}
+    assert config.fields["points"].mirror == {"left_eye": "right_eye"}
+    assert {"mirror", "turn"} <= set(config.ideas)
+
+    directions = uncommented(text, "kind: direction", "angles:").replace("    kind: label\n", "")
+    study.write_text(directions, encoding="utf-8")
+    assert loaded(study, tmp_path / "runs")[0].fields["way"].angles == {"right": 0, "up": 90, "left": 180, "down": 270}
+
+
+def test_a_target_that_changes_places_with_another_column(tmp_path: Path) -> None:
+    rows = []
+    for i in range(60):
+        picture(tmp_path / f"{i:02d}.png")
+        rows.append({"file": f"{i:02d}.png", "left_grade": "abc"[i % 3], "right_grade": "abc"[i % 7 % 3]})
+    pd.DataFrame(rows).to_csv(tmp_path / "train.csv", index=False)
+    study = init_study(tmp_path, target="left_grade")
+    text = study.read_text(encoding="utf-8")
+    study.write_text(uncommented(text, "mirror:", "right_grade:"), encoding="utf-8")
+    config, _ = loaded(study, tmp_path / "runs")
+    assert config.fields["left_grade"].swap_with == "right_grade"
+    assert config.fields["right_grade"].swap_with == "left_grade"
 
 
 def test_headers() -> None:

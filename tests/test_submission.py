@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamesu.errors import DataError
-from tamesu.fields import Field, LabelField, LabelsField, NumberField
+from tamesu.fields import AngleField, DirectionField, Field, LabelField, LabelsField, NumberField, PointsField, VectorField
 from tamesu.submission import check_submission, make_submission, read_sample
 
 LABEL = LabelField(target=True)
@@ -115,3 +115,30 @@ def test_sample_is_text(tmp_path: Path) -> None:
     (tmp_path / "sample.csv").write_text("id\n1\n", encoding="utf-8")
     with pytest.raises(DataError, match="must have a column of ids and one to predict"):
         read_sample(tmp_path / "sample.csv", "sample.csv")
+
+
+WIND = VectorField(target=True, columns=("u", "v"))
+EYES = PointsField(target=True, names=("left", "right"))
+PLACES = np.arange(12.0).reshape(3, 2, 2)
+
+
+def test_arrows_and_places_are_several_columns() -> None:
+    wind, eyes = make(np.arange(6.0).reshape(3, 2), WIND, classes=()), make(PLACES, EYES, classes=())
+    assert wind.to_dict("list") == {"id": ["a", "b", "c"], "u": [0, 2, 4], "v": [1, 3, 5]}
+    assert list(eyes.columns) == ["id", "left_x", "left_y", "right_x", "right_y"]
+    assert eyes.loc[1].tolist() == ["b", 4, 5, 6, 7]
+    assert make([1.0, 2.0, 3.0], AngleField(target=True), classes=())["prediction"].tolist() == [1, 2, 3]
+
+
+def test_several_columns_follow_the_sample_by_name_or_in_order() -> None:
+    named = make(np.arange(6.0).reshape(3, 2), WIND, {"id": ["c", "a", "b"], "v": ["0"] * 3, "u": ["0"] * 3}, classes=())
+    assert named.to_dict("list") == {"id": ["c", "a", "b"], "v": [5, 1, 3], "u": [4, 0, 2]}
+    places = make(PLACES, EYES, {"id": ["b", "a", "c"], **{f"c{i}": ["0"] * 3 for i in range(4)}}, classes=())
+    assert places.loc[0].tolist() == ["b", 4, 5, 6, 7]
+    with pytest.raises(DataError, match=r"sample.csv: must have 2 columns beside the id, for \['u', 'v'\]; got \['u'\]"):
+        make(np.zeros((3, 2)), WIND, {"id": ["a", "b", "c"], "u": ["0"] * 3}, classes=())
+
+
+def test_a_direction_is_handed_in_as_a_class() -> None:
+    field = DirectionField(target=True, angles={"cat": 0, "dog": 90, "owl": 180})
+    assert make(SHARES, field, {"id": ["c", "a", "b"], "y": ["cat"] * 3})["y"].tolist() == ["dog", "cat", "owl"]

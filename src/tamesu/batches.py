@@ -1,36 +1,34 @@
-"""Rows as batches of one static shape: read, moved, lit and encoded, by threads that work ahead.
+"""Rows as batches of one static shape: read, moved, lit, mixed and encoded, by threads that work ahead.
 
-`make_feed` does once what every epoch shares; `make_batches` goes through the rows once. Training batches are shuffled
-and augmented, and every random number is a pure function of (seed, row id, epoch); scoring batches are in order, plain.
+`make_batches` goes through the rows of a `Feed` once. Training batches are shuffled and augmented, and every random number
+is a pure function of (seed, row id, epoch); scoring batches are in order, plain, or seen through maps that are asked for.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.augment import augment
-from tamesu.config import AugmentConfig
-from tamesu.draws import Bits, Draws, make_draws, row_keys
-from tamesu.errors import ConfigError
-from tamesu.fields import Field, ImageField, LabelField, NumberField
-from tamesu.geometry import Maps, Size, draw_maps, resize, shift_many, warp_read
-from tamesu.texts import say
-
-if TYPE_CHECKING:
-    from tamesu.dataset import Dataset
-    from tamesu.pictures import Pictures
-    from tamesu.preprocess import FittedInputs, Inputs
-    from tamesu.recipe import Recipe
-    from tamesu.targets import Target
+from tamesu.arrows import turn_arrows
+from tamesu.augment import vary
+from tamesu.augment.mixing import mix
+from tamesu.augment.paste import paste
+from tamesu.balance import epoch_rows, repeated_keys
+from tamesu.draws import Draws, make_draws
+from tamesu.feed import Feed
+from tamesu.fields import Field
+from tamesu.map_draws import draw_maps
+from tamesu.maps import Maps, whole_frames
+from tamesu.warp import view
 
 N_AHEAD = 4  # batches made before they are asked for
+InnerMaps = Callable[[NDArray[np.int64]], Maps | None]  # for rows, the maps of the frame they are seen through
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +36,15 @@ class Batch:
     """Some rows, always `batch_size` of them: the last places of a batch may be padding, of weight 0.
 
     Attributes:
-        pictures: By image field, uint8, uint16 or float32.  (b, h, w, c)
+        pictures: By picture field, uint8, uint16 or float32.  (b, h, w, c)
         table: Numbers, standardised.  (b, f) float32
         categories: Codes for embeddings.  (b, g) int64
         targets: By target, encoded; empty when scoring.
         weight: 1 for a row, 0 for padding.  (b,) float32
         rows: Positions in the dataset; -1 for padding.  (b,) int64
+        partner: With which row of the batch each is mixed; None where nothing is.  (b,) int64
+        share: How much of each row is its own.  (b,) float32
+        maps: By picture field, from original pixels to the frame, of the rows that are not padding.
     """
 
     pictures: dict[str, NDArray[Any]]
@@ -52,6 +53,9 @@ class Batch:
     targets: dict[str, NDArray[Any]]
     weight: NDArray[np.float32]
     rows: NDArray[np.int64]
+    partner: NDArray[np.int64] | None = None
+    share: NDArray[np.float32] | None = None
+    maps: Mapping[str, Maps] | None = None
 
     @property
     def n_real(self) -> int:
@@ -59,88 +63,15 @@ class Batch:
         return int(np.count_nonzero(self.weight))
 
 
-@dataclass(frozen=True, eq=False)
-class Feed:
-    """Rows made ready once for any number of epochs.
-
-    Attributes:
-        keys: A number for each row that depends on its id alone.  (n,)
-        pictures: By image field.
-        size: Height and width of every picture in a batch; (0, 0) without pictures.
-        inputs: Numbers and categories.  (n, f), (n, g)
-        mirrored_inputs: The same as they are when the picture is mirrored; None where a mirror leaves them.
-        targets: What is predicted; empty when scoring.
-        encoded: The targets' values, encoded.
-        ranges: What is black and what is white, by image field; from the type where not named.
-    """
-
-    keys: Bits
-    pictures: Mapping[str, Pictures]
-    size: Size
-    augment: AugmentConfig
-    inputs: Inputs
-    mirrored_inputs: Inputs | None
-    targets: Mapping[str, Target]
-    encoded: Mapping[str, NDArray[Any]]
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def with_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> Feed:
-        """The same rows, with what is black and white in their pictures."""
-        return replace(self, ranges=ranges)
-
-
-def make_feed(rows: Dataset, recipe: Recipe, inputs: FittedInputs, targets: Mapping[str, Target]) -> Feed:
-    """Rows ready for batches.
-
-    Args:
-        inputs: Fitted on the training rows, whichever rows these are.
-        targets: Fitted on the training rows; {} for rows that are scored.
-
-    Raises:
-        ConfigError: Pictures are to be mirrored and a target does not say what a mirror does to it.
-        DataError: A target's value is missing or of no known class.
-    """
-    images = [name for name, one in recipe.inputs.items() if isinstance(one, ImageField)]
-    mirrors = bool(images) and recipe.augment.mirror > 0 and bool(targets)
-    if mirrors:
-        check_mirrors(targets)
-    return Feed(
-        keys=row_keys(rows.ids),
-        pictures={name: rows.pictures[name] for name in images},
-        size=recipe.size,
-        augment=recipe.augment,
-        inputs=inputs.transform(rows),
-        mirrored_inputs=_mirrored_inputs(rows, recipe.inputs, inputs) if mirrors else None,
-        targets=dict(targets),
-        encoded={name: _single(target.encode(rows.values(name, target.field))) for name, target in targets.items()},
-    )
-
-
-def check_mirrors(targets: Mapping[str, Target]) -> None:
-    """Refuses targets that do not say what a mirrored picture does to them.
-
-    Raises:
-        ConfigError: Names them, and the ways to answer.
-    """
-    mute = [name for name, target in targets.items() if target.field.mirror is None]
-    if mute:
-        raise ConfigError(
-            [
-                say(
-                    "augment.mirror: fields.{name}.mirror must say what a mirrored picture does to the target; got nothing. "
-                    "Answer `same`, `{{a: b}}` (a number: `negate`) or `never`.",
-                    name=name,
-                )
-                for name in mute
-            ]
-        )
-
-
 def make_batches(
-    feed: Feed, batch_size: int, *, epoch: int | None = None, seed: int = 0, n_threads: int = 1, n_ahead: int = N_AHEAD
+    feed: Feed,
+    batch_size: int,
+    *,
+    epoch: int | None = None,
+    seed: int = 0,
+    n_threads: int = 1,
+    n_ahead: int = N_AHEAD,
+    inner: InnerMaps | None = None,
 ) -> Iterator[Batch]:
     """Goes through the rows once.
 
@@ -152,6 +83,7 @@ def make_batches(
         seed: With the epoch and the row's id decides every random number.
         n_threads: Threads that make batches ahead; 0 makes each when it is asked for.
         n_ahead: How many batches may wait, at most.
+        inner: When scoring, maps of the frame that pictures are seen through; None: as they are.
 
     Yields:
         Batches of `batch_size` places. Closing the iterator stops the threads.
@@ -159,12 +91,13 @@ def make_batches(
     Raises:
         Exception: Whatever went wrong in a thread, when its batch is asked for.
     """
-    draws = None if epoch is None else make_draws(feed.keys, seed, epoch)
-    order = np.arange(len(feed)) if draws is None else np.argsort(draws.bits("order"), kind="stable")
-    parts = np.array_split(order, max(1, -(-len(feed) // batch_size))) if len(feed) else []
+    order, draws = rows_of_epoch(feed, epoch, seed)
+    parts = np.array_split(np.arange(len(order)), max(1, -(-len(order) // batch_size))) if len(order) else []
 
     def make(part: NDArray[np.int64]) -> Batch:
-        return _make_batch(feed, part, batch_size, None if draws is None else Draws(draws.keys[part]))
+        if draws is None:
+            return _scored_batch(feed, order[part], batch_size, inner)
+        return _training_batch(feed, order[part], batch_size, Draws(draws.keys[part]))
 
     if n_threads == 0:
         yield from map(make, parts)
@@ -182,73 +115,174 @@ def make_batches(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _make_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, draws: Draws | None) -> Batch:
-    encoded = {name: values[index] for name, values in feed.encoded.items()}
+def rows_of_epoch(feed: Feed, epoch: int | None, seed: int) -> tuple[NDArray[np.int64], Draws | None]:
+    """Which rows come in which order, and the random numbers of each; no random numbers when scoring.  (n,)"""
+    if epoch is None:
+        return np.arange(len(feed)), None
+    draws = make_draws(feed.keys, seed, epoch)
+    if feed.weights is None:
+        order = np.argsort(draws.bits("order"), kind="stable")
+        return order, Draws(draws.keys[order])
+    order, occurrence = epoch_rows(feed.weights, draws, draws.bits("order"), feed.classes)
+    return order, Draws(repeated_keys(draws.keys[order], occurrence))
+
+
+def draw_batch_maps(feed: Feed, index: NDArray[np.int64], draws: Draws) -> Maps:
+    """The maps of the frame that these rows are moved by in training, as their targets and inputs allow."""
+    strength = None if feed.strength is None else feed.strength[index]
+    return draw_maps(feed.augment, feed.size, draws, lambda maps: allowed_rows(feed, index, maps), strength)
+
+
+def full_maps(feed: Feed, index: NDArray[np.int64], inner: Maps | None) -> dict[str, Maps]:
+    """By picture field, from the original pixels of these rows to the frame."""
+    out = {}
+    for name, all_shapes in feed.shapes.items():
+        shapes = all_shapes[index]
+        partner = feed.fields[name].swap_with
+        if inner is not None and partner is not None and partner in feed.pictures:
+            shapes = np.where(inner.mirrored[:, None], feed.shapes[partner][index], shapes)
+        frames = whole_frames(shapes, feed.size, feed.resize)
+        out[name] = frames if inner is None else frames.then(inner)
+    return out
+
+
+def maps_of(field: Field, maps: Mapping[str, Maps]) -> Maps:
+    """The maps of the picture that a field belongs to: the one it names, or the first."""
+    of = getattr(field, "of", None)
+    return maps[of] if of is not None and of in maps else next(iter(maps.values()))
+
+
+def moved_targets(feed: Feed, index: NDArray[np.int64], maps: Mapping[str, Maps]) -> dict[str, NDArray[Any]]:
+    """What is trained for these rows once their pictures are moved; as encoded where there are no pictures."""
+    out = {}
+    for name, target in feed.targets.items():
+        own = maps_of(target.field, maps) if maps else None
+        values = feed.encoded[name][index]
+        out[name] = values if own is None else target.move(_exchanged(feed, name, index, own), own)
+    return out
+
+
+def _training_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, draws: Draws) -> Batch:
+    if not feed.pictures:
+        return _padded_batch(
+            feed, index, batch_size, {}, feed.inputs.table[index], feed.inputs.categories[index], moved_targets(feed, index, {})
+        )
+    inner = draw_batch_maps(feed, index, draws)
+    maps = full_maps(feed, index, inner)
+    targets = moved_targets(feed, index, maps)
+    table, categories = _moved_inputs(feed, index, inner)
+    pictures = {name: seen_pictures(feed, name, index, inner) for name in feed.pictures}
+    if feed.augment.paste:
+        pictures, targets = paste(feed, index, pictures, targets, maps, draws)
+    pictures = {name: varied_pictures(feed, name, index, seen, draws) for name, seen in pictures.items()}
+    batch = _padded_batch(feed, index, batch_size, {name: pictures[name] for name in feed.given}, table, categories, targets)
+    if not (feed.augment.mixup or feed.augment.cutmix):
+        return replace(batch, maps=maps)
+    kinds = {name: feed.fields[name].kind for name in feed.given}
+    mixed = mix({name: pictures[name] for name in feed.given}, kinds, feed.augment, draws)
+    return replace(
+        batch,
+        pictures={name: _padded(values, batch_size) for name, values in mixed.pictures.items()},
+        table=_padded(mixed.table(table), batch_size),
+        partner=np.concatenate([mixed.partner, np.arange(len(index), batch_size)]),
+        share=_padded(mixed.share, batch_size, filling=1),
+        maps=maps,
+    )
+
+
+def _scored_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, inner_maps: InnerMaps | None) -> Batch:
+    inner = None if inner_maps is None else inner_maps(index)
+    pictures = {name: seen_pictures(feed, name, index, inner) for name in feed.given}
     table, categories = feed.inputs.table[index], feed.inputs.categories[index]
-    maps = None
-    if draws is not None and feed.pictures:
-        maps = draw_maps(feed.augment, feed.size, draws, _may_mirror(feed.targets, encoded))
-        encoded = {name: feed.targets[name].mirror(values, maps.mirrored) for name, values in encoded.items()}
-        if feed.mirrored_inputs is not None:
-            side = maps.mirrored[:, None]
-            table = np.where(side, feed.mirrored_inputs.table[index], table)
-            categories = np.where(side, feed.mirrored_inputs.categories[index], categories)
-    pictures = {}
-    for name in feed.pictures:
-        values = _moved(feed, name, index, maps)
-        if draws is not None:
-            values = augment(values, feed.augment, draws, *feed.ranges.get(name, _range(values.dtype)))
-        pictures[name] = _padded(values, batch_size)
+    if inner is not None:
+        table, categories = _moved_inputs(feed, index, inner)
+    batch = _padded_batch(feed, index, batch_size, pictures, table, categories, moved_targets(feed, index, {}))
+    return replace(batch, maps=full_maps(feed, index, inner)) if feed.pictures else batch
+
+
+def seen_pictures(feed: Feed, name: str, index: NDArray[np.int64], inner: Maps | None) -> NDArray[Any]:
+    """The pictures of these rows through the maps; mirrored ones come from the field they change places with.  (b, h, w, c)"""
+    field = feed.fields[name]
+    partner = field.swap_with if field.swap_with in feed.pictures else None
+    sides = [(name, np.arange(len(index)))]
+    if inner is not None and partner is not None and inner.mirrored.any():
+        sides = [(name, np.flatnonzero(~inner.mirrored)), (partner, np.flatnonzero(inner.mirrored))]
+    parts = [
+        view(
+            feed.pictures[source],
+            index[rows],
+            None if inner is None else inner[rows],
+            field,
+            feed.size,
+            feed.resize,
+            feed.augment.border,
+        )
+        for source, rows in sides
+        if len(rows)
+    ]
+    seen = parts[0] if len(parts) == 1 else np.concatenate(parts)[np.argsort(np.concatenate([rows for _, rows in sides]))]
+    return seen if inner is None else field.act(seen, inner)
+
+
+def varied_pictures(feed: Feed, name: str, index: NDArray[np.int64], seen: NDArray[Any], draws: Draws) -> NDArray[Any]:
+    """Pictures of these rows in another light, through another sensor, with patches: as training has them.  (b, h, w, c)"""
+    low, high = feed.ranges.get(name, range_of(seen.dtype))
+    strength = None if feed.strength is None else feed.strength[index]
+    return vary(seen, feed.fields[name], feed.augment, draws, low, high, strength, name)
+
+
+def allowed_rows(feed: Feed, index: NDArray[np.int64], maps: Maps) -> NDArray[np.bool_]:
+    """The rows whose targets and inputs say what they are once seen through these maps of the frame.  (b,)"""
+    allowed = np.ones(len(index), dtype=bool)
+    if feed.allowed is not None:
+        allowed &= feed.allowed[index, maps.elements]
+    for field in feed.fields.values():
+        allowed &= field.allows(None, maps)
+    for name, target in feed.targets.items():
+        allowed &= target.allows(_exchanged(feed, name, index, maps), maps)
+    return allowed
+
+
+def _exchanged(feed: Feed, name: str, index: NDArray[np.int64], maps: Maps) -> NDArray[Any]:
+    """A target's values, those of mirrored rows taken from the field it changes places with."""
+    own = feed.encoded[name][index]
+    if name not in feed.partners:
+        return own
+    side = maps.mirrored.reshape(-1, *(1,) * (own.ndim - 1))
+    return np.where(side, feed.partners[name][index], own)
+
+
+def _moved_inputs(feed: Feed, index: NDArray[np.int64], inner: Maps) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    table, categories = feed.inputs.table[index], feed.inputs.categories[index]
+    for element, moved in feed.moved_inputs.items():
+        hit = inner.elements == element
+        if hit.any():
+            table, categories = table.copy(), categories.copy()
+            table[hit], categories[hit] = moved.table[index[hit]], moved.categories[index[hit]]
+    return turn_arrows(table, feed.inputs.arrows, inner), categories
+
+
+def _padded_batch(
+    feed: Feed,
+    index: NDArray[np.int64],
+    batch_size: int,
+    pictures: Mapping[str, NDArray[Any]],
+    table: NDArray[np.float32],
+    categories: NDArray[np.int64],
+    targets: Mapping[str, NDArray[Any]],
+) -> Batch:
     return Batch(
-        pictures=pictures,
+        pictures={name: _padded(values, batch_size) for name, values in pictures.items()},
         table=_padded(table, batch_size),
         categories=_padded(categories, batch_size),
-        targets={name: _padded(values, batch_size) for name, values in encoded.items()},
+        targets={name: _padded(values, batch_size) for name, values in targets.items()},
         weight=_padded(np.ones(len(index), dtype=np.float32), batch_size),
         rows=_padded(index, batch_size, filling=-1),
     )
 
 
-def _moved(feed: Feed, name: str, index: NDArray[np.int64], maps: Maps | None) -> NDArray[Any]:
-    """The pictures of these rows at the batch's size.  (b, h, w, c)"""
-    pictures, size, border = feed.pictures[name], feed.size, feed.augment.border
-    if maps is None or maps.is_whole_pixel:
-        many = pictures.read_many(index, size)
-        if many is None or many.shape[1:3] != size:
-            read = (pictures.read(int(i), size) for i in index) if many is None else iter(many)
-            many = np.stack([resize(one, size) for one in read])
-        return many if maps is None else shift_many(many, maps, border)
-    return np.stack([warp_read(pictures.read(int(i), size), maps, j, border) for j, i in enumerate(index)])
-
-
-def _may_mirror(targets: Mapping[str, Target], encoded: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_] | bool:
-    allowed: NDArray[np.bool_] | bool = True
-    for name, target in targets.items():
-        allowed = allowed & target.may_mirror(encoded[name])
-    return allowed
-
-
-def _mirrored_inputs(rows: Dataset, fields: Mapping[str, Field], inputs: FittedInputs) -> Inputs | None:
-    """The inputs as they are when every picture is mirrored; None where no input says that a mirror changes it."""
-    table = rows.table.copy(deep=False)
-    changed = False
-    for name, one in fields.items():
-        if isinstance(one, NumberField) and one.mirror == "negate":
-            table[name] = -rows.values(name, one)
-            changed = True
-        elif isinstance(one, LabelField) and isinstance(one.mirror, dict):
-            other = one.mirror | {b: a for a, b in one.mirror.items() if b not in one.mirror}
-            table[name] = [other.get(value, value) for value in rows.values(name, one)]
-            changed = True
-    return inputs.transform(replace(rows, table=table)) if changed else None
-
-
-def _single(values: NDArray[Any]) -> NDArray[Any]:
-    """Floats as float32, what networks compute in; codes as they are."""
-    return values.astype(np.float32) if values.dtype.kind == "f" else values
-
-
-def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
+def range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """What is black and what is white, where pictures do not say."""
     return (0.0, float(np.iinfo(dtype).max)) if dtype.kind in "iu" else (0.0, 1.0)
 
 

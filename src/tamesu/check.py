@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
+from tamesu.check_maps import map_mistakes
 from tamesu.config import StudyConfig
-from tamesu.errors import ConfigError, suggest
-from tamesu.fields import LabelField, LabelsField, NumberField
-from tamesu.mistakes import Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
+from tamesu.errors import ConfigError
+from tamesu.fields import Field
+from tamesu.mistakes import FIELD_MODELS, Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
 from tamesu.texts import say
 
 ACTIVATIONS = (
@@ -28,7 +30,6 @@ ACTIVATIONS = (
     "identity",
 )  # as in nets.activations, which needs PyTorch to be read
 LATER_LEARNERS = ("keras", "xgboost", "lightgbm", "catboost", "sklearn")
-LARGE_ROTATION_DEG = 15.0  # what a hand-held camera tilts by; beyond it, up is no longer up
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 TIMM_NAME = re.compile(r"timm:[A-Za-z0-9_.\-/:]+")
 MAX_REPAIRS = 5
@@ -89,9 +90,8 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from _fields(config, unsure)
     yield from _targets(config, unsure)
     yield from _folds(config, raw)
-    yield from _ranges(config)
-    yield from _mirror(config)
-    yield from _upright(config)
+    yield from field_mistakes(config, raw)
+    yield from map_mistakes(config)
     yield from _learner(config)
 
 
@@ -119,11 +119,10 @@ def _fields(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
         rule = say("at least two fields: what is given and what is to be predicted")
         yield must_be(("fields",), rule, dict(config.fields))
         return
-    target_columns = {one.column or name: name for name, one in config.fields.items() if one.target}
+    target_columns = {column: name for name, one in config.fields.items() if one.target for column in _columns_of(name, one)}
     inputs = [name for name, one in config.fields.items() if one.is_input and not one.target]
     for name in inputs:
-        column = config.fields[name].column or name
-        if column in target_columns:
+        for column in sorted(_columns_of(name, config.fields[name]) & set(target_columns)):
             text = say(
                 "must not read the column {column!r}, which is the target {target!r}: the model would be given the answer.",
                 column=column,
@@ -145,11 +144,16 @@ def _fields(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
             yield Mistake(("fields", name), text)
 
 
+def _columns_of(name: str, field: Field) -> set[str]:
+    """The table's columns that its cells are made of; of a second table, nothing: there only the key is shared."""
+    return set() if field.side_table is not None else set(field.cell_columns) or {field.column or name}
+
+
 def _targets(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
     targets = {name: one for name, one in config.fields.items() if one.target}
     for name, one in targets.items():
         if not one.can_be_target:
-            kinds = [kind for kind in ("label", "labels", "number") if kind != one.kind]
+            kinds = [kind for kind, model in FIELD_MODELS.items() if model.can_be_target]
             yield must_be(("fields", name, "kind"), say("{kinds} where target is true", kinds=one_of(kinds)), one.kind)
     if not targets and config.fields and not unsure:
         candidates = [name for name, one in config.fields.items() if one.can_be_target]
@@ -184,18 +188,12 @@ def _metric(name: str, kind: str | None) -> Iterator[Mistake]:
 
 
 def _folds(config: StudyConfig, raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    declared = raw.get("fields")
-    kinds = (
-        {str(name): one.get("kind") for name, one in declared.items() if isinstance(one, Mapping)}
-        if isinstance(declared, Mapping)
-        else {}
-    )
-    kinds |= {name: one.kind for name, one in config.fields.items()}
+    kinds = declared_kinds(config, raw)
     folds = config.folds
     if folds.group is not None:
-        yield from _names_a_field(("folds", "group"), folds.group, "group", kinds)
+        yield from names_a_field(("folds", "group"), folds.group, "group", kinds)
     if folds.stratify not in ("auto", "none"):
-        yield from _names_a_field(("folds", "stratify"), folds.stratify, "label", kinds)
+        yield from names_a_field(("folds", "stratify"), folds.stratify, "label", kinds)
     if folds.scheme == "leave_one_group_out" and folds.group is None:
         yield must_be(("folds", "group"), say("given with scheme: leave_one_group_out"), None)
     if folds.scheme == "leave_one_out" and folds.group is not None:
@@ -203,95 +201,6 @@ def _folds(config: StudyConfig, raw: Mapping[str, Any]) -> Iterator[Mistake]:
         yield must_be(("folds", "scheme"), rule, folds.scheme)
     if folds.scheme != "k_fold" and folds.stratify not in ("auto", "none"):
         yield must_be(("folds", "stratify"), say("left out with scheme: {scheme}", scheme=folds.scheme), folds.stratify)
-
-
-def _names_a_field(path: Path, name: str, kind: str, kinds: Mapping[str, Any]) -> Iterator[Mistake]:
-    if kinds.get(name) == kind:
-        return
-    fitting = [one for one, its_kind in kinds.items() if its_kind == kind]
-    hint = did_you_mean(name, fitting)
-    if name in kinds:
-        hint = say(" {name!r} is of kind {kind}.", name=name, kind=kinds[name])
-    elif not hint and fitting:
-        hint = suggest(name, fitting)
-    elif not hint:
-        hint = say(" No field is of that kind: add {name}: {{kind: {kind}}} to fields.", name=name, kind=kind)
-    yield must_be(path, say("the name of a field of kind {kind!r}", kind=kind), name, hint)
-
-
-def _ranges(config: StudyConfig) -> Iterator[Mistake]:
-    rotate, scale = config.augment.rotate_deg, config.augment.scale
-    for name, value in (("rotate_deg", rotate), ("scale", scale)):
-        if isinstance(value, tuple) and value[0] > value[1]:
-            yield must_be(("augment", name), say("a pair [low, high] with low not above high"), value)
-        elif not isinstance(value, tuple) and value < 0:
-            yield must_be(("augment", name), say("at least 0: one number x means both ways"), value)
-    if _largest(rotate) > 180:
-        yield must_be(("augment", "rotate_deg"), say("within -180 and 180"), rotate)
-    if (isinstance(scale, tuple) and scale[0] <= 0) or (not isinstance(scale, tuple) and scale >= 1):
-        yield must_be(("augment", "scale"), say("factors above 0, such as [0.9, 1.1], or one number below 1"), scale)
-
-
-def _largest(value: float | tuple[float, float]) -> float:
-    return max(map(abs, value)) if isinstance(value, tuple) else abs(value)
-
-
-def _mirror(config: StudyConfig) -> Iterator[Mistake]:
-    """A mirror map must swap; a mirrored picture must not keep a label that nobody said survives it."""
-    for name, one in config.fields.items():
-        if isinstance(one, LabelField | LabelsField) and isinstance(one.mirror, dict):
-            yield from _involution(("fields", name, "mirror"), one.mirror)
-        if not isinstance(one, LabelField | LabelsField | NumberField):
-            continue
-        if one.target and one.mirror is None and config.augment.mirror > 0:
-            yield Mistake(("augment", "mirror"), _three_answers(name, config.augment.mirror, isinstance(one, NumberField)))
-
-
-def _three_answers(name: str, mirror: float, number: bool) -> str:
-    if number:
-        return say(
-            "is {value}, but the target {name!r} does not say what a mirror does to it. In fields.{name}, write "
-            "mirror: same (it stays), mirror: negate (it changes sign), or mirror: never (no picture is mirrored).",
-            value=mirror,
-            name=name,
-        )
-    return say(
-        "is {value}, but the target {name!r} does not say what a mirror does to it. In fields.{name}, write "
-        "mirror: same (every class stays), mirror: {{a: b}} (these two change places; {{a: never}}: that class is not "
-        "mirrored), or mirror: never (no picture is mirrored).",
-        value=mirror,
-        name=name,
-    )
-
-
-def _involution(path: Path, mirror: Mapping[str, str]) -> Iterator[Mistake]:
-    swaps: dict[str, str] = {}
-    for left, right in mirror.items():
-        for one, other in ((left, right),) if right == "never" else ((left, right), (right, left)):
-            if swaps.setdefault(one, other) != other:
-                text = say(
-                    "must pair the classes, since a mirror applied twice is the picture again; got {one!r} with both {first!r} "
-                    "and {second!r}. Leave out classes that a mirror does not change.",
-                    one=one,
-                    first=swaps[one],
-                    second=other,
-                )
-                yield Mistake(path, text)
-                return
-
-
-def _upright(config: StudyConfig) -> Iterator[Mistake]:
-    if config.despite not in (None, "upright"):
-        yield must_be(("despite",), repr("upright"), config.despite, did_you_mean(config.despite, ["upright"]))
-    rotate = config.augment.rotate_deg
-    if config.upright and config.despite != "upright" and _largest(rotate) > LARGE_ROTATION_DEG:
-        text = say(
-            "must stay within {limit} degrees where upright is true; got {value}. "
-            "Write despite: upright beside augment to try it all the same.",
-            limit=int(LARGE_ROTATION_DEG),
-            value=shown(rotate),
-        )
-        yield Mistake(("augment", "rotate_deg"), text)
 
 
 def _learner(config: StudyConfig) -> Iterator[Mistake]:

@@ -78,6 +78,28 @@ def check(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
     )
 
 
+@app.command(
+    help=say("Draw samples as they are and as training sees them, with their targets, into a PNG file; train nothing.")
+)
+def preview(
+    study: StudyFile,
+    idea: Annotated[str | None, typer.Option("--idea", help=say("The idea to show; none: the baseline."))] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=200, help=say("Samples; every class appears as far as they go."))] = 8,
+    variants: Annotated[int, typer.Option("--variants", min=0, max=50, help=say("Epochs of training shown of each."))] = 4,
+    rows: Annotated[str | None, typer.Option("--rows", metavar="ID,ID", help=say("The samples to show, by id."))] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=say("Where to write the PNG file."))] = None,
+    size: Annotated[int, typer.Option("--size", min=32, max=1024, help=say("Pixels of a picture on the sheet."))] = 160,
+    runs: Runs = None,
+    store: StoreUrl = None,
+) -> None:
+    """Draw samples as they are and as training sees them, with their targets; train nothing."""
+    ids = tuple(one.strip() for one in rows.split(",") if one.strip()) if rows else ()
+    shown = _load(study, runs, store).preview(idea, out, n=n, n_variants=variants, rows=ids, size=size)
+    typer.echo(shown.path)
+    for sentence in shown.sentences:
+        typer.echo(sentence)
+
+
 @app.command(help=say("Train the study as it stands: fold scores, out-of-fold predictions, models."))
 def fit(
     study: StudyFile,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ import tamesu
 from tamesu.document import resolved_yaml
 from tamesu.judgement import Judgement
 from tamesu.ledger import Ledger, Standing
-from tamesu.metrics import Metric
+from tamesu.metrics import Metric, field_period
 from tamesu.plan import Plan
 from tamesu.recipe import Arm
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
+from tamesu.tally import tally_arms
+from tamesu.targets import make_target
 from tamesu.texts import language
 from tamesu.tryout import ArmScores, IdeaState, Tryout
 from tamesu.verdict import interval, smallest_detectable_gain
@@ -54,7 +57,9 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
     """All that is reported of a run; ideas that are not settled are there as far as they got."""
     plan = tryout.plan
     name, target = plan.baseline.recipe.target
-    ideas = tuple(_arm_result(tryout, state) for state in tryout.ideas)
+    trained = [one.arm for one in (tryout.baseline, *(state.scores for state in tryout.ideas)) if one.folds]
+    maps = tally_arms(plan, trained)
+    ideas = tuple(_arm_result(tryout, state, maps.get(state.scores.arm.name)) for state in tryout.ideas)
     gains = [idea.judgement for idea in ideas if idea.judgement is not None]
     return StudyResult(
         study=plan.config.name,
@@ -65,12 +70,13 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
         target=name,
         target_kind=target.kind,
         classes=plan.classes,
+        target_period=field_period(target),
         y=plan.y,
         ids=plan.rows.ids,
         n_rows=len(plan.rows),
         n_test_rows=None if plan.data.test is None else len(plan.data.test),
         n_groups=None if plan.groups is None else len(np.unique(plan.groups)),
-        baseline=_baseline_result(tryout),
+        baseline=_baseline_result(tryout, maps.get(plan.baseline.name)),
         ideas=ideas,
         n_trainings=tryout.n_known,
         n_saved=sum(idea.n_saved for idea in ideas),
@@ -107,7 +113,7 @@ def _info(metric: Metric) -> MetricInfo:
     return MetricInfo(metric.name, metric.unit, metric.higher_is_better)
 
 
-def _baseline_result(tryout: Tryout) -> BaselineResult:
+def _baseline_result(tryout: Tryout, maps: Mapping[str, Any] | None) -> BaselineResult:
     scores = tryout.baseline
     folds = _in_order(scores)
     if not folds:
@@ -123,8 +129,9 @@ def _baseline_result(tryout: Tryout) -> BaselineResult:
         n_trainings=len(folds) + len(tryout.reseeded.folds),
         seconds=scores.seconds + tryout.reseeded.seconds,
         seed_variance=tryout.seed_noise,
-        predictions=_mean_over_repeats(scores.predictions),
+        predictions=_mean_over_repeats(tryout),
         fold_of=tryout.fold_of,
+        maps=maps,
     )
 
 
@@ -145,16 +152,14 @@ def _in_order(scores: ArmScores) -> tuple[FoldScore, ...]:
     return tuple(fold for _, fold in sorted(scores.folds.items()))
 
 
-def _mean_over_repeats(predictions: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """(r, n, …) → (n, …); NaN where a row was never scored."""
-    if predictions is None:
-        return None
-    known = ~np.isnan(predictions)
-    total = np.where(known, predictions, 0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
+def _mean_over_repeats(tryout: Tryout) -> NDArray[np.float64] | None:
+    """The baseline's predictions of all repeats as one, as its target joins them; NaN where a row was never scored.  (n, …)"""
+    name, field = tryout.plan.baseline.recipe.target
+    predictions = tryout.baseline.predictions
+    return None if predictions is None else make_target(name, field, tryout.plan.classes).join(predictions)
 
 
-def _arm_result(tryout: Tryout, state: IdeaState) -> ArmResult:
+def _arm_result(tryout: Tryout, state: IdeaState, maps: Mapping[str, Any] | None) -> ArmResult:
     judgement = judged_so_far(state)
     every = [*tryout.baseline.folds.values(), *tryout.reseeded.folds.values(), *state.scores.folds.values()]
     has_scores = all(np.isfinite(one.score) for one in every)
@@ -172,6 +177,7 @@ def _arm_result(tryout: Tryout, state: IdeaState) -> ArmResult:
         note=state.error,
         confirmed=state.confirmed,
         level=state.level,
+        maps=maps,
     )
 
 

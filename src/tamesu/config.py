@@ -14,7 +14,6 @@ from pydantic import Field as Setting
 from tamesu.fields import Field
 
 Fraction = Annotated[float, Setting(ge=0, le=1)]
-Range = float | tuple[float, float]  # one number x means -x..x (rotation, shifts) or 1-x..1+x (factors)
 
 
 class Section(BaseModel):
@@ -52,18 +51,69 @@ class FoldsConfig(Section):
     seed: NonNegativeInt = 0
 
 
+class Sometimes(Section):
+    """A magnitude that is not always there."""
+
+    range: float | tuple[float, float]
+    chance: Fraction
+
+
+# x: from -x to x (a factor: 1-x to 1+x; where there is no less than none: 0 to x); [a, b]: a range, fixed where a = b;
+# {range: …, chance: …}: not in every picture
+Amount = float | tuple[float, float] | Sometimes
+
+
 class AugmentConfig(Section):
     """How training pictures are varied; scored pictures never are."""
 
-    mirror: Fraction = 0.0  # chance of a left-right mirror
-    rotate_deg: Range = 0.0
-    scale: Range = 0.0
+    # one map a sample
+    mirror: Fraction = 0.0  # chance that left and right change places
+    flip: Fraction = 0.0  # chance that up and down change places
+    turn: Fraction = 0.0  # chance of one, two or three quarter turns
+    rotate_deg: Amount = 0.0  # anticlockwise as seen
+    scale: Amount = 0.0  # factor 1-x..1+x
+    aspect: Amount = 0.0  # width over height, factor 1-x..1+x
+    shear_deg: Amount = 0.0
+    crop: Amount = 0.0  # share of the area that is cut away, 0..x; the rest fills the frame
     translate: Fraction = 0.08  # share of the side, each way
-    brightness: NonNegativeFloat = 0.0  # share of the full range, each way
-    contrast: NonNegativeFloat = 0.0  # factor 1-x..1+x
-    noise: NonNegativeFloat = 0.0  # standard deviation as a share of the full range
+    border: Literal["reflect", "edge", "wrap", "constant"] | None = (
+        None  # constant: black; None: reflect, or black with resize: pad
+    )
+    # light
+    brightness: Amount = 0.0  # added, as a share of the full range
+    contrast: Amount = 0.0  # factor 1-x..1+x about the picture's mean
+    gamma: Amount = 0.0  # exponent 1-x..1+x
+    saturation: Amount = 0.0  # factor 1-x..1+x
+    hue_deg: Amount = 0.0  # turn of the colour circle
+    # optics and sensor
+    blur: Amount = 0.0  # standard deviation in pixels, 0..x
+    noise: Amount = 0.0  # standard deviation as a share of the full range, 0..x
+    shot_noise: Amount = 0.0  # standard deviation at white, as a share of the full range; falls with the root of the light
+    row_noise: Amount = 0.0  # standard deviation of whole rows, as of a rolling shutter's amplifiers
+    jpeg: Amount = 0.0  # quality lost, 0..x of 100
+    # patches
+    shadow: Fraction = 0.0  # chance of a soft polygon in which it is darker
     erase: Fraction = 0.0  # chance that one random rectangle is greyed out
-    border: Literal["reflect", "edge", "constant"] = "reflect"
+    dropout: Fraction = 0.0  # share of the picture's squares that are greyed out
+    # depth
+    holes: Fraction = 0.0  # share of a depth map's readings that are lost, in blobs and along edges
+    depth_step: NonNegativeFloat = 0.0  # readings rounded to multiples of this; metres
+    # between samples
+    mixup: NonNegativeFloat = 0.0  # alpha of the Beta distribution the shares are drawn from; 0: off
+    cutmix: NonNegativeFloat = 0.0  # the same
+    paste: Fraction = 0.0  # chance that objects of another sample are pasted in
+    balance: Fraction = 0.0  # 0: classes as often as they are; 1: all equally often, and rare ones varied more
+    functions: tuple[
+        str | dict[str, Any], ...
+    ] = ()  # my_module:my_function, or a photometric transform of torchvision or Albumentations
+
+
+class TtaConfig(Section):
+    """Test-time augmentation: scored pictures seen through several maps, predictions mapped back and averaged."""
+
+    mirror: bool = False  # also mirrored
+    turns: bool = False  # also turned by quarter turns
+    draws: NonNegativeInt = 0  # also through so many maps drawn from `augment`
 
 
 class ModelConfig(Section):
@@ -117,7 +167,9 @@ class StudyConfig(Section):
     metric: str | None = None  # None: log_loss for a label or labels, rmse for a number
     folds: FoldsConfig = FoldsConfig()
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["auto"] = "auto"  # pixels, or [h, w]
+    resize: Literal["stretch", "pad", "crop"] = "stretch"  # how a whole picture comes to `size`
     augment: AugmentConfig = AugmentConfig()
+    tta: TtaConfig = TtaConfig()
     learner: str = "torch"
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()

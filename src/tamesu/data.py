@@ -6,21 +6,25 @@ Axis letters, here and everywhere: `n` samples, `c` channels, `h w` image height
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tamesu.agreement import check_agreement, unknown_names
+from tamesu.classes import ONE_CLASS, Typed, find_classes, in_order, seen_classes, target_mistakes
+from tamesu.columns import CellSource, cell_sources, columns_of_arrays, number_columns, read_cells, source_mistakes
 from tamesu.dataset import Dataset as Dataset
 from tamesu.dataset import column_digest
+from tamesu.decode import Reading
 from tamesu.errors import DataError, suggest
-from tamesu.fields import Field, ImageField, as_text, some_rows
+from tamesu.fields import Field, SideTable, as_text, some_rows
 from tamesu.picture_files import Progress
 from tamesu.picture_sets import PictureColumn, read_arrays, read_files
+from tamesu.side_tables import SideRows, read_side_table
 from tamesu.sources import RawTable, read_python, read_source
 from tamesu.texts import say
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tamesu.config import StudyConfig
+
+UNREAD = frozenset({"ignore", "id"})  # kinds that hold no values
+N_OF_A_BOX = 4  # columns that make one
 
 
 @dataclass(frozen=True)
@@ -64,24 +71,25 @@ def read_data(
     Raises:
         DataError: All mistakes in the rows, each with where it is.
     """
-    mistakes = _column_mistakes(fields)
-    columns = {name: versions[0].column or name for name, versions in fields.items()}
+    mistakes = source_mistakes(fields)
+    sources = cell_sources(fields)
     root = base / config.data.root
+    used = {name for source in sources.values() for name in source.wanted} | ({config.data.id} if config.data.id else set())
     tables: dict[str, RawTable] = {}
     for key, source, rows in (("train", config.data.train, train), ("test", config.data.test, test)):
         if source is None and rows is None:
             continue
         try:
             tables[key] = (
-                read_python(rows, key, root)
+                read_python(rows, key, root, cells=columns_of_arrays(fields, sources))
                 if rows is not None
                 else read_source(
                     source,  # type: ignore[arg-type]
                     key=f"data.{key}",
                     base=base,
                     root=root,
-                    numbers={columns[name] for name in fields if _only_numbers(name, columns, fields)},
-                    used={*columns.values(), *([config.data.id] if config.data.id else [])},
+                    numbers=number_columns(fields, sources),
+                    used=used,
                 )
             )
         except DataError as error:
@@ -89,14 +97,14 @@ def read_data(
     if train is None and config.data.train is None:
         mistakes.append(say("data.train: must name the training rows; got nothing."))
     door = _Door(
-        config, fields, columns, cache, progress, mistakes, [note for table in tables.values() for note in table.notes]
+        config, fields, sources, base, cache, progress, mistakes, [note for table in tables.values() for note in table.notes]
     )
     read_train = door.train(tables["train"]) if "train" in tables else None
     read_test = door.test(tables["test"], read_train) if "test" in tables else None
+    door.warn_of_strangers()
     if mistakes or read_train is None:
         raise DataError(list(dict.fromkeys(mistakes)))
-    used = {*columns.values(), config.data.id, tables["train"].id}
-    ignored = tuple(name for name in tables["train"].columns if name not in used)
+    ignored = tuple(name for name in tables["train"].columns if name not in used | {tables["train"].id})
     return Data(read_train, read_test, ignored, tuple(dict.fromkeys(door.warnings)))
 
 
@@ -106,61 +114,82 @@ class _Door:
 
     config: StudyConfig
     fields: Mapping[str, list[Field]]
-    columns: Mapping[str, str]  # of each field
+    sources: Mapping[str, CellSource]  # of each field
+    base: Path
     cache: Path
     progress: Progress | None
     mistakes: list[str]
     warnings: list[str]
+    side_rows: dict[SideTable, SideRows | None] = field(default_factory=dict)  # None: it could not be read
+    asked: dict[SideTable, NDArray[np.bool_]] = field(default_factory=dict)  # keys that a row has
 
     def train(self, raw: RawTable) -> Dataset | None:
         names = [name for name, versions in self.fields.items() if {one.kind for one in versions} - {"ignore"}]
         dataset = self._dataset(raw, names)
         if dataset is None:
             return None
-        typed = self._typed(dataset)
-        for name, field, values in typed:
-            if field.target:
-                self.mistakes += target_mistakes(f"{raw.where} {self.columns[name]}", field.kind, values, dataset.ids)
-            elif field.kind == "number" and np.isnan(values).all():
-                self.warnings.append(say("{where}: every number is missing.", where=f"{raw.where} {self.columns[name]}"))
-        return replace(dataset, classes=_classes(typed))
+        typed = self._typed(dataset, raw)
+        for name, one, values in typed:
+            where = self.sources[name].where(raw)
+            if one.target:
+                self.mistakes += target_mistakes(where, one.kind, values, dataset.ids)
+            elif one.kind == "number" and np.isnan(values).all():
+                self.warnings.append(say("{where}: every number is missing.", where=where))
+        classes = find_classes(typed)
+        self.mistakes += unknown_names(typed, self.fields, classes)
+        self._agree(dataset, typed, raw)
+        return replace(dataset, classes=classes)
 
     def test(self, raw: RawTable, train: Dataset | None) -> Dataset | None:
         targets = {name for name, versions in self.fields.items() if any(one.target for one in versions)}
         names = [
             name for name, versions in self.fields.items() if name not in targets and any(one.is_input for one in versions)
         ]
-        known = {self.columns[name]: name for name in self.fields}
+        there = [name for name in self.fields if not self.sources[name].missing(raw)]
         if train is not None:
-            self._check_test_targets(raw, train, [name for name in targets if self.columns[name] in raw.columns])
-        names += [
-            name
-            for column, name in known.items()
-            if column in raw.columns and name not in targets and name not in names and self._is_kind(name, "group")
-        ]
+            self._check_test_targets(raw, train, [name for name in targets if name in there])
+        names += [name for name in there if name not in targets and name not in names and self._is_kind(name, "group")]
         dataset = self._dataset(raw, names)
         if dataset is None:
             return None
-        typed = self._typed(dataset)
+        typed = self._typed(dataset, raw)
+        self._agree(dataset, typed, raw)
         if train is None:
             return dataset
-        for name, field, values in typed:
-            if field.kind == "label":
-                known_classes = set(train.classes.get((name, "label"), ()))
-                self._warn_unseen(
-                    {one for one in values if one is not None} - known_classes, f"{raw.where} {self.columns[name]}"
-                )
+        for name, one, values in typed:
+            if one.kind in ONE_CLASS:
+                unseen = seen_classes(one, values) - set(train.classes.get((name, one.kind), ()))
+                self._warn_unseen(unseen, self.sources[name].where(raw))
         return replace(dataset, classes=train.classes)
+
+    def warn_of_strangers(self) -> None:
+        """Tell of rows in side tables that belong to no sample."""
+        for side, asked in self.asked.items():
+            rows = self.side_rows[side]
+            if rows is None or asked.all():
+                continue
+            unknown = rows.keys[~asked]
+            shown = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+            where = f"{side.file} {side.key}"
+            if asked.any():
+                text = say("{where}: {n} keys belong to no row: {shown}.", where=where, n=len(unknown), shown=shown)
+                self.warnings.append(text)
+            else:
+                text = say("{where}: must hold keys of the table's rows; got only others: {shown}.", where=where, shown=shown)
+                self.mistakes.append(text)
 
     def _check_test_targets(self, raw: RawTable, train: Dataset, names: list[str]) -> None:
         for name in names:
-            where = f"{raw.where} {self.columns[name]}"
+            source = self.sources[name]
+            if source.side is not None:
+                continue
+            where = source.where(raw)
             self.warnings.append(say("{where}: the target in the test table is left out.", where=where))
-            for field in self.fields[name]:
-                if field.kind in ("label", "labels") and self.columns[name] in raw.frame:
-                    values = field.read(raw.frame[self.columns[name]], np.arange(len(raw.frame)).astype(object), where)
-                    found = {one for one in values if one is not None} if field.kind == "label" else set().union(*values)
-                    self._warn_unseen(found - set(train.classes.get((name, field.kind), ())), where)
+            for one in self.fields[name]:
+                if one.kind in ("label", "labels", "direction") and source.column in raw.frame:
+                    cells = raw.frame[source.column]
+                    values = one.model_copy(update={"target": False}).read(cells, np.arange(len(cells)).astype(object), where)
+                    self._warn_unseen(seen_classes(one, values) - set(train.classes.get((name, one.kind), ())), where)
 
     def _warn_unseen(self, classes: set[str], where: str) -> None:
         if classes:
@@ -173,52 +202,93 @@ class _Door:
         return any(one.kind == kind for one in self.fields[name])
 
     def _dataset(self, raw: RawTable, names: list[str]) -> Dataset | None:
-        """Columns and pictures under their fields' names, without classes and what is not there; None without rows."""
+        """Cells and pictures under their fields' names, without classes and what is not there; None without rows."""
         id_column = self.config.data.id or next(
-            (self.columns[name] for name in self.fields if self._is_kind(name, "id")), raw.id
+            (self.sources[name].column for name in self.fields if self._is_kind(name, "id")), raw.id
         )
         self._check_columns(raw, names, id_column)
         if len(raw.frame) == 0:
             self.mistakes.append(say("{where}: must have rows; got none.", where=raw.where))
             return None
         ids = self._ids(raw, id_column)
-        there = [name for name in names if self.columns[name] in raw.columns]
         pictures, digests, table = {}, {}, {}
-        for name in there:
-            column = self.columns[name]
-            if self._is_kind(name, "image"):
+        for name in names:
+            if self.sources[name].missing(raw):
+                continue
+            if any(one.is_picture for one in self.fields[name]):
                 found = self._pictures(raw, name, ids)
                 digests[name] = found.digest
                 if found.pictures is not None:
                     pictures[name] = found.pictures
-            if any(one.kind not in ("image", "ignore", "id") for one in self.fields[name]):
-                if column in raw.arrays:
-                    where = f"{raw.where} {column}"
-                    self.mistakes.append(
-                        say("{where}: must hold one value a row; got arrays. Declare `kind: image`.", where=where)
-                    )
-                    continue
-                table[name] = raw.frame[column].reset_index(drop=True)
-                digests[name] = digests.get(name, "") + column_digest(table[name])
+            if any(not one.is_picture and one.kind not in UNREAD for one in self.fields[name]):
+                cells = self._cells(raw, self.sources[name], ids)
+                if cells is not None:
+                    table[name] = cells[0]
+                    digests[name] = digests.get(name, "") + cells[1]
         return Dataset(ids, pd.DataFrame(table, index=pd.RangeIndex(len(ids))), pictures, {}, digests, raw.where)
 
     def _check_columns(self, raw: RawTable, names: list[str], id_column: str | None) -> None:
         for name in names:
-            if self.columns[name] not in raw.columns:
-                self.mistakes.append(
-                    say(
+            source = self.sources[name]
+            for column in source.missing(raw):
+                near = suggest(column, raw.columns)
+                if source.parts:
+                    text = say(
+                        "{where}: field {name!r} must have all its columns; got no column {column!r}.{near}",
+                        where=raw.where,
+                        name=name,
+                        column=column,
+                        near=near,
+                    )
+                else:
+                    text = say(
                         "{where}: field {name!r} must be a column; got no column {column!r}.{near}",
                         where=raw.where,
                         name=name,
-                        column=self.columns[name],
-                        near=suggest(self.columns[name], raw.columns),
+                        column=column,
+                        near=near,
                     )
-                )
-        if id_column is not None and id_column not in raw.columns and id_column not in {self.columns[name] for name in names}:
+                self.mistakes.append(text)
+        if (
+            id_column is not None
+            and id_column not in raw.columns
+            and id_column not in {self.sources[name].column for name in names}
+        ):
             near = suggest(id_column, raw.columns)
             self.mistakes.append(
                 say("{where}: data.id must be a column; got {name!r}.{near}", where=raw.where, name=id_column, near=near)
             )
+
+    def _cells(self, raw: RawTable, source: CellSource, ids: NDArray[np.object_]) -> tuple[pd.Series, str] | None:
+        """The cells of one field and their digest; None where they are a mistake."""
+        if source.side is not None:
+            return self._side_cells(raw, source, source.side, ids)
+        if any(column in raw.arrays for column in source.wanted):
+            text = say("{where}: must hold one value a row; got arrays. Declare `kind: image`.", where=source.where(raw))
+            self.mistakes.append(text)
+            return None
+        return read_cells(raw, source)
+
+    def _side_cells(
+        self, raw: RawTable, source: CellSource, side: SideTable, ids: NDArray[np.object_]
+    ) -> tuple[pd.Series, str] | None:
+        if self._is_kind(source.name, "boxes") and len(side.columns) != N_OF_A_BOX:
+            n = len(side.columns)
+            text = say("fields.{name}.table.columns: must be four columns; got {n}.", name=source.name, n=n)
+            self.mistakes.append(text)
+            return None
+        if side not in self.side_rows:
+            self.side_rows[side] = None
+            try:
+                self.side_rows[side] = read_side_table(side, key=f"fields.{source.name}.table.file", base=self.base)
+            except DataError as error:
+                self.mistakes += error.mistakes
+        rows = self.side_rows[side]
+        if rows is None:
+            return None
+        cells, asked = rows.cells(map(as_text, raw.frame[source.column]) if source.column in raw.frame else ids)
+        self.asked[side] = asked | self.asked.get(side, False)
+        return cells, column_digest(cells)
 
     def _ids(self, raw: RawTable, id_column: str | None) -> NDArray[np.object_]:
         if id_column is None or id_column not in raw.frame:
@@ -237,107 +307,64 @@ class _Door:
         return ids
 
     def _pictures(self, raw: RawTable, name: str, ids: NDArray[np.object_]) -> PictureColumn:
-        column = self.columns[name]
+        column = self.sources[name].column
         where = f"{raw.where} {column}"
-        wanted = {one.channels for one in self.fields[name] if isinstance(one, ImageField)}
-        channels = wanted.pop()
-        if wanted:
+        versions: list[Any] = [one for one in self.fields[name] if one.is_picture]
+        channels, reading = versions[0].channels, _reading(versions[0])
+        if any(_reading(one) != reading for one in versions):
+            text = say("{where}: `kind` of a picture, and `missing`, cannot differ between ideas.", where=where)
+            self.mistakes.append(text)
+        elif any(one.channels != channels for one in versions):
             self.mistakes.append(say("{where}: channels cannot differ between ideas.", where=where))
         try:
             if column in raw.arrays:
-                found = read_arrays(raw.arrays[column], ids, where=where, channels=channels, cache=self.cache)
+                found = read_arrays(raw.arrays[column], ids, where=where, channels=channels, cache=self.cache, reading=reading)
             else:
-                values = raw.frame[column]
                 found = read_files(
-                    values, ids, where=where, root=raw.root, channels=channels, cache=self.cache, progress=self.progress
+                    raw.frame[column],
+                    ids,
+                    where=where,
+                    root=raw.root,
+                    channels=channels,
+                    cache=self.cache,
+                    progress=self.progress,
+                    reading=reading,
                 )
         except OSError as error:
-            text = say(
-                "{where}: the cache folder {cache} must be writable; got {error}.", where=where, cache=self.cache, error=error
-            )
-            found = PictureColumn(None, "", (text,))
+            found = PictureColumn(None, "", (self._no_cache(where, error),))
         self.mistakes += found.mistakes
         self.warnings += found.warnings
         return found
 
-    def _typed(self, dataset: Dataset) -> list[tuple[str, Field, Any]]:
+    def _no_cache(self, where: str, error: OSError) -> str:
+        return say(
+            "{where}: the cache folder {cache} must be writable; got {error}.", where=where, cache=self.cache, error=error
+        )
+
+    def _agree(self, dataset: Dataset, typed: Typed, raw: RawTable) -> None:
+        """Compare the fields with each other."""
+        where = {name: source.where(raw) for name, source in self.sources.items()}
+        try:
+            found = check_agreement(dataset, typed, self.fields, where, self.progress)
+        except OSError as error:
+            self.mistakes.append(self._no_cache(raw.where, error))
+            return
+        self.mistakes += found.mistakes
+        self.warnings += found.warnings
+
+    def _typed(self, dataset: Dataset, raw: RawTable) -> Typed:
         """Every version of every field read once; what cannot be read is a mistake."""
         typed = []
         for name in dataset.table.columns:
-            for field in self.fields[name]:
-                if field.kind in ("image", "ignore", "id"):
+            for one in self.fields[name]:
+                if one.is_picture or one.kind in UNREAD:
                     continue
                 try:
-                    typed.append(
-                        (name, field, field.read(dataset.table[name], dataset.ids, f"{dataset.where} {self.columns[name]}"))
-                    )
+                    typed.append((name, one, one.read(dataset.table[name], dataset.ids, self.sources[name].where(raw))))
                 except DataError as error:
                     self.mistakes += error.mistakes
         return typed
 
 
-def target_mistakes(where: str, kind: str, values: NDArray[Any], ids: NDArray[np.object_]) -> list[str]:
-    """What makes a target impossible to learn or to score: missing, constant, or a class with one row."""
-    mistakes = []
-    missing = np.isnan(values) if kind == "number" else np.array([value is None for value in values], dtype=bool)
-    if missing.any():
-        rows = some_rows(ids, missing)
-        mistakes.append(
-            say("{where}: {rows} must have a target; got an empty cell. Leave such rows out.", where=where, rows=rows)
-        )
-    counts = collections.Counter(values[~missing].tolist())
-    if len(counts) == 1:
-        value = next(iter(counts))
-        mistakes.append(
-            say("{where}: the target must have two values or more; got {value!r} in every row.", where=where, value=value)
-        )
-    elif kind == "label":
-        for alone in in_order(label for label, n in counts.items() if n == 1):
-            row = str(ids[np.flatnonzero(values == alone)[0]])
-            mistakes.append(
-                say(
-                    "{where}: class {label!r} must have two rows or more; got one, {row!r}. Join it with another.",
-                    where=where,
-                    label=alone,
-                    row=row,
-                )
-            )
-    return mistakes
-
-
-def in_order(classes: Iterable[str]) -> list[str]:
-    """Classes as people sort them: by value if all are numbers, so that '10' follows '9'."""
-    names = list(classes)
-    try:
-        return sorted(names, key=lambda name: (float(name), name))
-    except ValueError:
-        return sorted(names)
-
-
-def _classes(typed: list[tuple[str, Field, Any]]) -> dict[tuple[str, str], tuple[str, ...]]:
-    found: dict[tuple[str, str], set[str]] = {}
-    for name, field, values in typed:
-        if field.kind == "label":
-            found.setdefault((name, "label"), set()).update(value for value in values if value is not None)
-        elif field.kind == "labels":
-            found.setdefault((name, "labels"), set()).update(*values)
-    return {key: tuple(in_order(classes)) for key, classes in found.items()}
-
-
-def _only_numbers(name: str, columns: Mapping[str, str], fields: Mapping[str, list[Field]]) -> bool:
-    """Whether nothing reads this field's column as text."""
-    readers = [one for other in fields if columns[other] == columns[name] for one in fields[other]]
-    return all(one.kind in ("number", "ignore") for one in readers)
-
-
-def _column_mistakes(fields: Mapping[str, list[Field]]) -> list[str]:
-    """A field is one column in every arm: rows of other columns would be other data."""
-    return [
-        say(
-            "fields.{name}.column: cannot differ between ideas; got {columns}.",
-            name=name,
-            columns=sorted({str(one.column) for one in versions}),
-        )
-        for name, versions in fields.items()
-        if len({one.column or name for one in versions}) > 1
-    ]
+def _reading(one: Any) -> Reading:
+    return Reading(one.kind, one.missing if one.kind == "depth" else 0.0)

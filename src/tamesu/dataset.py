@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tamesu.fields import Field, as_text
+from tamesu.fields.cells import Rows
 from tamesu.pictures import Pictures
 
 
@@ -22,10 +23,12 @@ class Dataset:
 
     Attributes:
         ids: Unique names of the rows.  (n,) object of str
-        table: Raw columns by field name, pictures excluded; rows in the order of `ids`, index 0…n-1.
-        pictures: One set of n pictures by image field name.
-        classes: (field name, kind) → sorted classes in the whole training table; `take` keeps them.
-        digests: Field name → hex digest of that column's content over all rows; of an image field, of its files' contents.
+        table: Raw columns by field name, pictures excluded; rows in the order of `ids`, index 0…n-1. A cell made of several
+            columns is a tuple of their cells; one from a side table is a `fields.cells.Rows`, without rows where it has none.
+        pictures: One set of n pictures by the name of each image, mask and depth field.
+        classes: (field name, kind) → sorted classes of a label, labels, direction or boxes field in the whole training table;
+            `take` keeps them.
+        digests: Field name → hex digest of its cells over all rows; of a picture field, of its files' contents.
         where: What messages call this table, such as "train.csv".
     """
 
@@ -84,12 +87,25 @@ def column_digest(column: pd.Series) -> str:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         numbers = np.where(np.isnan(numbers), np.nan, numbers) + 0.0  # one NaN and one zero, whatever their bits
         return hashlib.blake2b(np.ascontiguousarray(numbers).data, digest_size=16).hexdigest()
+    if any(isinstance(cell, Rows) for cell in column[:1]):  # then all are
+        return _rows_digest(list(column))
     missing = column.isna().to_numpy()
     cells = zip(missing, column.astype(object), strict=True)
     return texts_digest(None if gone else _cell_text(cell) for gone, cell in cells).hex()
 
 
+def _rows_digest(cells: list[Rows]) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    total.update(np.array([cell.numbers.shape for cell in cells], dtype=np.int64).tobytes())
+    numbers = np.concatenate([cell.numbers.ravel() for cell in cells]) + 0.0
+    total.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())
+    total.update(texts_digest(name for cell in cells for name in (*cell.names, None)))
+    return total.hexdigest()
+
+
 def _cell_text(cell: Any) -> str:
+    if isinstance(cell, np.ndarray) and cell.ndim > 1 and cell.dtype != object:
+        return f"{cell.dtype} {cell.shape} {hashlib.blake2b(np.ascontiguousarray(cell).data, digest_size=16).hexdigest()}"
     return repr([as_text(one) for one in cell]) if isinstance(cell, (list, tuple, np.ndarray)) else as_text(cell)
 
 

@@ -28,6 +28,20 @@ class UnreadableError(ValueError):
     """A file that holds no whole picture; the message is the reason, for a person."""
 
 
+class Reading(NamedTuple):
+    """What the numbers in a field's pictures are, which says how they may become fewer.
+
+    image: light, averaged over areas; mask: ids, of which every second one is kept; depth: distances, averaged over what was
+    measured, so that a hole never bleeds into its neighbours nor they into it.
+    """
+
+    kind: Literal["image", "mask", "depth"] = "image"
+    missing: float = 0.0  # in a depth map: no reading
+
+
+IMAGE = Reading()
+
+
 class PictureInfo(NamedTuple):
     """What is known of a picture file without keeping its pixels."""
 
@@ -37,6 +51,7 @@ class PictureInfo(NamedTuple):
     dtype: str  # uint8, uint16 or float32
     reader: Literal["jpeg", "opencv", "pillow"]
     orientation: int  # EXIF 1…8
+    indexed: bool = False  # its pixels are places in a palette, which are a mask's ids
 
 
 def inspect(data: bytes) -> PictureInfo:
@@ -60,13 +75,18 @@ def inspect(data: bytes) -> PictureInfo:
     return info
 
 
-def decode(data: bytes, info: PictureInfo, channels: int, dtype: str, level: int = 0) -> NDArray[Any]:
-    """Pixels, each side 2^level times smaller (rounded up), every output pixel the mean of those it covers.  (h, w, c)
+def decode(data: bytes, info: PictureInfo, channels: int, dtype: str, level: int = 0, reading: Reading = IMAGE) -> NDArray[Any]:
+    """Pixels, each side 2^level times smaller (rounded up), reduced as `reduce` says.  (h, w, c)
 
     Raises:
         UnreadableError: The file does not decode.
     """
     done = 0  # halvings that the decoder does itself
+    if reading.kind != "image":
+        pixels = orient(_stored_values(data, info, dtype, reading), info.orientation)
+        if pixels.shape[:2] != (info.height, info.width):
+            raise UnreadableError(say("a picture that has another size than before"))
+        return reduce(pixels, reduced(info.height, level), reduced(info.width, level), reading)
     if info.reader == "jpeg":
         done = min(level, 3)
         pixels = _decode_jpeg(data, gray=channels == 1, level=done)
@@ -85,12 +105,20 @@ def reduced(side: int, level: int) -> int:
     return -(-side >> level) if level else side
 
 
-def reduce(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Area mean down to this size; the same array if it has it already.  (h, w, c) → (height, width, c)"""
+def reduce(pixels: NDArray[Any], height: int, width: int, reading: Reading = IMAGE) -> NDArray[Any]:
+    """Down to this size; the same array if it has it already.  (h, w, c) → (height, width, c)
+
+    Of an image every new pixel is the mean of the area it covers, of a mask the id in the middle of that area, and of a depth
+    map the mean of the area's readings if they fill half of it, else no reading.
+    """
     import cv2
 
     if pixels.shape[:2] == (height, width):
         return np.ascontiguousarray(pixels)
+    if reading.kind == "mask":
+        return pixels[np.ix_(_middles(pixels.shape[0], height), _middles(pixels.shape[1], width))]
+    if reading.kind == "depth":
+        return _reduce_distances(pixels, height, width, reading.missing)
     parts = [  # OpenCV resizes at most four channels at once
         cv2.resize(np.ascontiguousarray(pixels[:, :, c : c + 4]), (width, height), interpolation=cv2.INTER_AREA)
         for c in range(0, pixels.shape[2], 4)
@@ -100,6 +128,24 @@ def reduce(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         if len(parts) > 1
         else parts[0].reshape(height, width, -1)
     )
+
+
+def _middles(side: int, new: int) -> NDArray[np.int64]:
+    """The pixel in the middle of each of `new` equal parts of a side."""
+    return (2 * np.arange(new) + 1) * side // (2 * new)
+
+
+def _reduce_distances(pixels: NDArray[Any], height: int, width: int, missing: float) -> NDArray[Any]:
+    import cv2
+
+    seen = (pixels[:, :, 0] != missing).astype(np.float32)
+    share = cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA)
+    total = cv2.resize(pixels[:, :, 0] * seen, (width, height), interpolation=cv2.INTER_AREA)
+    is_seen = share >= 0.5 - 1e-5  # what rounding takes from a half
+    means = np.divide(total, share, out=np.full_like(total, missing), where=is_seen)
+    if pixels.dtype.kind != "f":
+        means = np.rint(means)
+    return means.astype(pixels.dtype)[:, :, None]
 
 
 def orient(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -214,15 +260,15 @@ def _inspect_other(data: bytes) -> PictureInfo:
             pixels = _pillow_pixels(image)
             orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
             reader: Literal["opencv", "pillow"] = "pillow"
+            indexed = image.mode == "P"
     except Image.DecompressionBombError as error:
         raise UnreadableError(say("a picture too large to be one: {error}", error=error)) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         pixels = _decode_opencv(data, reason=str(error))  # 16-bit colour TIFF and the like
-        orientation, reader = 1, "opencv"
+        orientation, reader, indexed = 1, "opencv", False
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return PictureInfo(
-        pixels.shape[0], pixels.shape[1], channels, str(pixels.dtype), reader, orientation if 1 <= orientation <= 8 else 1
-    )
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    return PictureInfo(pixels.shape[0], pixels.shape[1], channels, str(pixels.dtype), reader, orientation, indexed)
 
 
 def _exif_orientation(data: bytes) -> int:
@@ -284,6 +330,30 @@ def _decode_pillow(data: bytes) -> NDArray[Any]:
             return _pillow_pixels(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UnreadableError(say("a file that is no picture: {error}", error=error)) from error
+
+
+def _stored_values(data: bytes, info: PictureInfo, dtype: str, reading: Reading) -> NDArray[Any]:
+    """The numbers as the file holds them, neither stretched to a full range nor seen through a palette.  (h, w, 1)"""
+    if reading.kind == "mask" and info.indexed:
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+                pixels = np.asarray(image)
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise UnreadableError(say("a file that is no picture: {error}", error=error)) from error
+    else:
+        pixels = _decode_opencv(data) if info.reader == "opencv" else _decode_pillow(data)
+    pixels = (pixels if pixels.ndim == 2 else pixels[:, :, 0])[:, :, None].astype(dtype)  # the rest is opacity
+    return fill_holes(pixels, reading) if reading.kind == "depth" else pixels
+
+
+def fill_holes(pixels: NDArray[Any], reading: Reading) -> NDArray[Any]:
+    """Distances in which everything that is no number is "no reading", as sensors write it in float pictures."""
+    if pixels.dtype.kind != "f":
+        return pixels
+    return np.where(np.isfinite(pixels), pixels, np.float32(reading.missing)).astype(pixels.dtype)
 
 
 def _pillow_pixels(image: Any) -> NDArray[Any]:

@@ -11,8 +11,8 @@ from tamesu.errors import StoreError
 from tamesu.texts import say
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Put `text` (UTF-8, line ends as they are) where `path` says; who reads sees the old file or the new one, never a half.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Put `content` (text as UTF-8, line ends as they are) where `path` says: the old file or the new one, never a half.
 
     Raises:
         StoreError: The disk is full or may not be written; the old file is as it was.
@@ -23,8 +23,8 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         raise StoreError(_explained(path, error)) from error
     try:
-        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, _mode_of(path))

@@ -212,26 +212,12 @@ def split_column(columns: Sequence[Column]) -> Column | None:
     return None
 
 
-def mirror_pairs(classes: Sequence[str]) -> dict[str, str]:
-    """Classes that seem to change places in a mirror: `turn_left` and `turn_right`, L and R, 左 and 右."""
-    pairs: dict[str, str] = {}
-    for one in classes:
-        other = re.sub(r"left|Left|LEFT|左|(?<![^\W_])[lL](?![^\W_])", _mirrored, one)
-        if other != one and other in classes and one not in pairs.values():
-            pairs[one] = other
-    return pairs
-
-
 def is_same_as(column: Column, target: Column) -> bool:
     """Whether each value of one goes with one value of the other: it tells the target, and would not be known in time."""
     if len(column.counts) < 2 or len(column.counts) > 0.5 * len(column.cells):
         return False
     pairs = set(zip(column.cells, target.cells, strict=True))
     return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
-
-
-def _mirrored(match: re.Match[str]) -> str:
-    return {"left": "right", "Left": "Right", "LEFT": "RIGHT", "左": "右", "l": "r", "L": "R"}[match.group()]
 
 
 def _target_rank(column: Column) -> int | None:

@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from tamesu.check import Examined, examine
 from tamesu.config import StudyConfig
-from tamesu.fields import as_text
+from tamesu.fields import Field, as_text
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, dotted, shown
 from tamesu.texts import say
 
+WHAT_MAPS_DO = ("mirror", "turn", "angles", "tolerance_deg", "pasted")  # of a target: an idea may declare these otherwise
 SAME_FOR_BOTH = ("data", "folds", "metric", "name", "lang", "verdict", "draft", "ideas")
 MAX_ARMS = 100  # arms one idea may expand to: more is a typing error, or a search that this tool is not for
 VALUE_CHARACTERS = 28
@@ -147,7 +148,12 @@ def _forbidden(config: StudyConfig | None, patch: Mapping[str, Any]) -> Iterator
                     ("fields", name, key),
                     say("must stay as it is in an idea; to try another column, declare it as another field."),
                 )
-            elif old.target and key in FIELD_MODELS[old.kind].model_fields and key != "mirror" and value != getattr(old, key):
+            elif (
+                old.target
+                and key not in WHAT_MAPS_DO
+                and key in FIELD_MODELS[old.kind].model_fields
+                and value != getattr(old, key)
+            ):
                 yield Mistake(
                     ("fields", name, key),
                     say(
@@ -155,6 +161,11 @@ def _forbidden(config: StudyConfig | None, patch: Mapping[str, Any]) -> Iterator
                         name=name,
                     ),
                 )
+
+
+def _fixed(target: Field) -> set[str]:
+    """Settings of a target that say what is predicted, and not what a moved picture makes of it."""
+    return set(FIELD_MODELS[target.kind].model_fields) - set(WHAT_MAPS_DO)
 
 
 def _new_mistakes(raw: Mapping[str, Any], base: Examined, patch: Mapping[str, Any]) -> list[Mistake]:

@@ -71,7 +71,7 @@ def _losses(plan: Plan, folder: RunFolder, recipes: tuple[Recipe, Recipe]) -> li
             if finished.result is None:
                 raise FitError(finished.error or "")
     name, target = plan.baseline.recipe.target
-    truth = make_target(name, target, plan.classes).encode(rows.take(plan.locked).values(name, target))
+    truth = make_target(name, target, plan.classes).truth(rows.take(plan.locked).values(name, target))
 
     def loss(trial: Trial) -> NDArray[np.float64]:
         return plan.judged.row_losses(truth, folder.store.read(trial.key).predictions[name])

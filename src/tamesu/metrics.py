@@ -1,7 +1,9 @@
 """How predictions are scored: a `Metric` knows its function, its unit and its direction, and lays its score out on rows.
 
-y: label (n,) class codes, labels (n, k) of 0 and 1, number (n,).
-prediction: label (n, k) probabilities that add up to 1, labels (n, k) probabilities, number (n,) in the target's unit.
+y: label and direction (n,) class codes, labels (n, k) of 0 and 1, number and angle (n,), vector (n, k), points (n, k, 2) with
+NaN where a point is not seen.
+prediction: label and direction (n, k) probabilities that add up to 1, labels (n, k) probabilities; of the others the same shape
+as y, in the target's unit, without NaN.
 A score that a fold cannot give is NaN, never a made-up number; `scores` says when.
 """
 
@@ -17,13 +19,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu import scores
+from tamesu import row_losses, scores
 from tamesu.errors import ConfigError, FitError, suggest
+from tamesu.fields import AngleField, Field
 from tamesu.scores import Array
 from tamesu.texts import say
 
-LABEL, LABELS, NUMBER = frozenset({"label"}), frozenset({"labels"}), frozenset({"number"})
-CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER
+LABEL, LABELS, NUMBER = frozenset({"label", "direction"}), frozenset({"labels"}), frozenset({"number"})
+ANGLE, VECTOR, POINTS = frozenset({"angle"}), frozenset({"vector"}), frozenset({"points"})
+CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER | ANGLE | VECTOR | POINTS
 SCORE = "score"  # the unit of what has none: at most 1, higher is better
 ABSOLUTE_FLOOR, RELATIVE_FLOOR = 0.005, 0.01  # smallest gains that matter: VERDICT, section 3
 SUM_TOLERANCE = 0.01  # probabilities of low precision do not add up to exactly 1
@@ -106,7 +110,7 @@ def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], N
     y, prediction = np.asarray(y), np.asarray(prediction)
     is_label = y.ndim == 1 and prediction.ndim == 2
     right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape
-    if not right_shape or prediction.ndim not in (1, 2):
+    if not right_shape or prediction.ndim not in (1, 2, 3):
         raise FitError(
             say(
                 "prediction: must have the shape that targets of shape {wanted} ask for; got {got}.",
@@ -140,55 +144,6 @@ def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], N
 # ── means over rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _log_loss_rows(y: NDArray[Any], prediction: Array) -> Array:
-    # Probabilities are kept off 0 and 1 by their own precision, as in scikit-learn: one row costs at most 16 nats in
-    # single precision and 36 in double.
-    eps = np.finfo(prediction.dtype).eps if prediction.dtype.kind == "f" else np.finfo(np.float64).eps
-    p = prediction.astype(np.float64)
-    if y.ndim == 1:
-        p = p[np.arange(len(y)), y] / p.sum(axis=1)
-        return -np.log(np.clip(p, eps, 1 - eps))
-    p = np.clip(p, eps, 1 - eps)
-    return -(np.where(y > 0, np.log(p), np.log1p(-p))).mean(axis=1)
-
-
-def _brier_rows(y: NDArray[Any], prediction: Array) -> Array:
-    p = prediction.astype(np.float64)
-    if y.ndim == 2:
-        return ((p - y) ** 2).mean(axis=1)
-    squared = (p**2).sum(axis=1) - 2 * p[np.arange(len(y)), y] + 1
-    return squared / 2 if p.shape[1] == 2 else squared  # of two classes, the error of one says all
-
-
-def _accuracy_rows(y: NDArray[Any], prediction: Array) -> Array:
-    if y.ndim == 2:
-        return ((prediction >= 0.5) == (y > 0)).all(axis=1).astype(np.float64)
-    return (scores.picked(prediction) == y).astype(np.float64)
-
-
-def _squared_rows(y: Array, prediction: Array) -> Array:
-    return (prediction.astype(np.float64) - y) ** 2
-
-
-def _squared_log_rows(y: Array, prediction: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # a target below 0 is NaN, and so is the score
-        true = np.log1p(np.where(y >= 0, y, np.nan))
-    return (np.log1p(np.maximum(prediction.astype(np.float64), 0)) - true) ** 2
-
-
-def _absolute_rows(y: Array, prediction: Array) -> Array:
-    return np.abs(prediction.astype(np.float64) - y)
-
-
-def _relative_rows(y: Array, prediction: Array) -> Array:
-    return _absolute_rows(y, prediction) / np.abs(np.where(y == 0, np.nan, y))
-
-
-def _pinball_rows(y: Array, prediction: Array, quantile: float) -> Array:
-    over = prediction.astype(np.float64) - y
-    return np.maximum((1 - quantile) * over, -quantile * over)
-
-
 def _mean_of(y: Any, prediction: Any, rows: Callable[[Any, Any], Array]) -> float:
     return float(rows(y, prediction).mean()) if len(y) else float("nan")
 
@@ -213,18 +168,26 @@ def _laid_out(name: str, rows: Callable[[Any, Any], Array], kinds: frozenset[str
 
 def _root(name: str, rows: Callable[[Any, Any], Array], unit: str, **more: Any) -> Metric:
     function, its_rows = functools.partial(_root_mean_of, rows=rows), functools.partial(_root_rows_of, rows=rows)
-    return Metric(name, function, unit, higher_is_better=False, kinds=NUMBER, rows=its_rows, **more)
+    return Metric(name, function, unit, higher_is_better=False, rows=its_rows, **({"kinds": NUMBER} | more))
 
 
 def _pinball(name: str, quantile: float) -> Metric:
-    return _row_mean(name, functools.partial(_pinball_rows, quantile=quantile), "target", NUMBER)
+    return _row_mean(name, functools.partial(row_losses.pinball_rows, quantile=quantile), "target", NUMBER)
+
+
+def _angle_mae(period: float, unit: str) -> Metric:
+    return _row_mean("angle_mae", functools.partial(row_losses.around_rows, period=period), unit, ANGLE)
+
+
+def _angle_cosine(period: float, unit: str) -> Metric:
+    return _row_mean("angle_cosine", functools.partial(row_losses.cosine_rows, period=period), "1 - cos", ANGLE)
 
 
 # ── the named metrics ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-LOG_LOSS = _row_mean("log_loss", _log_loss_rows, "nats", CLASSES)
-BRIER = _row_mean("brier", _brier_rows, "probability^2", CLASSES)
-ACCURACY = _row_mean("accuracy", _accuracy_rows, "fraction", CLASSES, higher_is_better=True)
+LOG_LOSS = _row_mean("log_loss", row_losses.log_loss_rows, "nats", CLASSES)
+BRIER = _row_mean("brier", row_losses.brier_rows, "probability^2", CLASSES)
+ACCURACY = _row_mean("accuracy", row_losses.accuracy_rows, "fraction", CLASSES, higher_is_better=True)
 BALANCED_ACCURACY = _laid_out("balanced_accuracy", scores.balanced_accuracy_rows, LABEL, unit="fraction")
 F1_MACRO = Metric("f1_macro", scores.f1_macro, SCORE, True, CLASSES, scores.f1_macro_rows)
 F1_MICRO = Metric("f1_micro", scores.f1_micro, SCORE, True, CLASSES, scores.f1_micro_rows)
@@ -233,20 +196,28 @@ AUC = _laid_out("auc", scores.auc_rows, CLASSES)
 AVERAGE_PRECISION = Metric("average_precision", scores.average_precision, SCORE, True, CLASSES, scores.average_precision_rows)
 QWK = Metric("qwk", scores.qwk, SCORE, True, LABEL, scores.qwk_rows)
 MCC = Metric("mcc", scores.mcc, SCORE, True, LABEL, scores.mcc_rows)
-MSE = _row_mean("mse", _squared_rows, "target^2", NUMBER)
-RMSE = _root("rmse", _squared_rows, "target", mean_behind=MSE)
-MSLE = _row_mean("msle", _squared_log_rows, "log target^2", NUMBER, least=0.0)
-RMSLE = _root("rmsle", _squared_log_rows, "log target", least=0.0, mean_behind=MSLE)
-MAE = _row_mean("mae", _absolute_rows, "target", NUMBER)
-MAPE = _row_mean("mape", _relative_rows, "fraction", NUMBER, zero_allowed=False)
+MSE = _row_mean("mse", row_losses.squared_rows, "target^2", NUMBER)
+RMSE = _root("rmse", row_losses.squared_rows, "target", mean_behind=MSE)
+MSLE = _row_mean("msle", row_losses.squared_log_rows, "log target^2", NUMBER, least=0.0)
+RMSLE = _root("rmsle", row_losses.squared_log_rows, "log target", least=0.0, mean_behind=MSLE)
+MAE = _row_mean("mae", row_losses.absolute_rows, "target", NUMBER)
+MAPE = _row_mean("mape", row_losses.relative_rows, "fraction", NUMBER, zero_allowed=False)
 R2 = Metric("r2", scores.r2, SCORE, True, NUMBER, scores.r2_rows)
 PINBALL = _pinball("pinball", 0.5)
+ANGLE_MAE = _angle_mae(360.0, "deg")
+ANGLE_COSINE = _angle_cosine(360.0, "deg")
+VECTOR_MAE = _row_mean("vector_mae", row_losses.distance_rows, "target", VECTOR)
+VECTOR_MSE = _row_mean("vector_mse", row_losses.squared_distance_rows, "target^2", VECTOR)
+VECTOR_RMSE = _root("vector_rmse", row_losses.squared_distance_rows, "target", kinds=VECTOR, mean_behind=VECTOR_MSE)
+POINT_ERROR = _row_mean("point_error", row_losses.point_rows, "px", POINTS)
+OF_ANGLES = {"angle_mae": _angle_mae, "angle_cosine": _angle_cosine}
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *(LOG_LOSS, BRIER, ACCURACY, BALANCED_ACCURACY, F1, F1_MACRO, F1_MICRO, AUC, AVERAGE_PRECISION, QWK, MCC),
         *(RMSE, MAE, RMSLE, R2, MAPE, PINBALL, MSE, MSLE),
+        *(ANGLE_MAE, ANGLE_COSINE, VECTOR_RMSE, VECTOR_MAE, VECTOR_MSE, POINT_ERROR),
     )
 }
 
@@ -312,18 +283,34 @@ def _own_metric(name: str) -> Metric:
     return Metric(name, found, found.unit, found.higher_is_better, frozenset(getattr(found, "kinds", ALL)))
 
 
+def metric_for(metric: Metric, field: Field) -> Metric:
+    """The metric as it is for a target of this field: angles are compared around its own circle, in its own unit."""
+    if metric.name not in OF_ANGLES or not isinstance(field, AngleField):
+        return metric
+    return OF_ANGLES[metric.name](float(np.deg2rad(field.period_deg)) / field.unit_rad, field.unit)
+
+
+def field_period(field: Field) -> float | None:
+    """After how many of its units an angle is the same again; None for other kinds."""
+    return float(np.deg2rad(field.period_deg)) / field.unit_rad if isinstance(field, AngleField) else None
+
+
 def default_metric(kind: str) -> Metric:
     """What a study without `metric` is scored by."""
-    return RMSE if kind == "number" else LOG_LOSS
+    return {"number": RMSE, "angle": ANGLE_MAE, "vector": VECTOR_RMSE, "points": POINT_ERROR}.get(kind, LOG_LOSS)
 
 
 def judged_metric(metric: Metric, kind: str, judge: Literal["auto", "metric"]) -> Metric:
-    """What verdicts are given on: the proper loss behind the metric, unless that is a mean over rows or is itself asked for."""
+    """What verdicts are given on: the proper loss behind the metric, unless that is a mean over rows or is itself asked for.
+
+    Log loss for classes, the squared error for numbers and vectors, the distance for points, and for angles 1 - cos of the
+    difference: half the squared distance of their unit vectors, least for the mean direction.
+    """
     if judge == "metric" or metric.is_row_mean:
         return metric
     if metric.mean_behind is not None:
         return metric.mean_behind
-    return MSE if kind == "number" else LOG_LOSS
+    return {"number": MSE, "angle": ANGLE_COSINE, "vector": VECTOR_MSE, "points": POINT_ERROR}.get(kind, LOG_LOSS)
 
 
 def margin_floor(metric: Metric) -> tuple[Literal["relative", "absolute"], float]:
@@ -350,7 +337,7 @@ def check_metric(metric: Metric, kind: str, n_classes: int = 2, y: NDArray[Any] 
             name=metric.name,
             kinds=", ".join(sorted(metric.kinds)),
         ) + suggest(metric.name, known)
-    if kind == "label" and n_classes < 2:
+    if kind in LABEL and n_classes < 2:
         return say("must have at least 2 classes to score; got {n_classes}.", n_classes=n_classes)
     if kind == "number" and y is not None and len(y):
         if y.min() < metric.least:

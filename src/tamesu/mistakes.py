@@ -86,6 +86,8 @@ def model_mistakes(raw: Mapping[str, Any]) -> tuple[StudyConfig | None, list[Mis
     except ValidationError as error:
         found = [_mistake(one, raw) for one in error.errors(include_url=False)]
     unique = {mistake.path: mistake for mistake in reversed(found) if mistake is not None}
+    if not unique:
+        raise AssertionError("pydantic's errors are all left to another one")
     return None, list(reversed(unique.values()))
 
 
@@ -93,6 +95,8 @@ def _mistake(error: Mapping[str, Any], raw: Mapping[str, Any]) -> Mistake | None
     """pydantic's error as ours; None where another union member's error says it better."""
     path: Path = ()
     here: Any = StudyConfig
+    keys: Any = None
+    kind_of_error = error["type"]
     for part in error["loc"]:
         value = value_at(raw, path)
         if _is_section(here):
@@ -102,15 +106,19 @@ def _mistake(error: Mapping[str, Any], raw: Mapping[str, Any]) -> Mistake | None
         elif _is_field(here):
             if part in FIELD_MODELS:  # the tag of the kind, not a key
                 here = FIELD_MODELS[part]
-        elif (values := _values_of_mapping(here)) is not None:
-            path, here = (*path, part), values
+        elif part == "[key]" and keys is not None:
+            return must_be(path, say("named by {rule}", rule=rule_of(keys)), path[-1])
+        elif get_origin(here) is dict:
+            keys, here = get_args(here)
+            path = (*path, part)
         elif isinstance(value, Mapping) and (model := _section_in(here)) is not None:
             if part != model.__name__:
                 return None
             here = model
-        else:
+        else:  # inside a list: the whole of it is what is wrong
+            kind_of_error = "wrong"
             break
-    return _wrong_value(error["type"], path, here, raw)
+    return _wrong_value(kind_of_error, path, here, raw)
 
 
 def _wrong_value(kind_of_error: str, path: Path, here: Any, raw: Mapping[str, Any]) -> Mistake:
@@ -213,6 +221,8 @@ def _rule(annotation: Any) -> str:
         parts = get_args(base)
         if len(parts) == 2 and parts[1] is not Ellipsis:
             return say("a pair [a, b], each {rule}", rule=rule_of(parts[0]))
+        if parts[-1] is not Ellipsis:
+            return say("a list of {n}, each {rule}", n=len(parts), rule=rule_of(parts[-1]))
         return say("a list, each {rule}", rule=rule_of(parts[0]))
     if _is_section(base):
         return say("a mapping with {names}", names=", ".join(base.model_fields))
@@ -269,8 +279,9 @@ def _literals(annotation: Any) -> list[Any]:
 
 
 def _inner(info: FieldInfo) -> Any:
-    """The type of a setting, where it is one plain type; with its limits otherwise."""
-    return info.annotation if _is_section(info.annotation) or get_origin(info.annotation) is dict else info
+    """The type of a setting, where it is one section or mapping (or nothing); with its limits otherwise."""
+    present = [member for member in _members(info.annotation) if member is not types.NoneType]
+    return present[0] if len(present) == 1 and (_is_section(present[0]) or get_origin(present[0]) is dict) else info
 
 
 def _is_section(here: Any) -> bool:
@@ -285,8 +296,3 @@ def _section_in(here: Any) -> type[BaseModel] | None:
 
 def _is_field(here: Any) -> bool:
     return here == Field
-
-
-def _values_of_mapping(here: Any) -> Any:
-    """For a setting that is a mapping from names and nothing else: the type of its values."""
-    return get_args(here)[1] if get_origin(here) is dict else None

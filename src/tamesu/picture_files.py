@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from tamesu.decode import IMAGE_SUFFIXES, PictureInfo, UnreadableError, inspect
 from tamesu.texts import say
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 SETTLED_S = 2.0  # a file younger than this may change again within its time stamp: not trusted from the index
 CHUNK = 64  # files a thread takes at once
 Progress = Callable[[int, int], None]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamesu.decode import PictureInfo, UnreadableError, to_channels
+from tamesu.decode import IMAGE, PictureInfo, Reading, UnreadableError, fill_holes, to_channels
 from tamesu.fields import as_text, some_rows
 from tamesu.picture_files import Progress, add_suffix, content_digest, scan_files
 from tamesu.pictures import Pictures, write_set
@@ -43,6 +43,7 @@ def read_files(
     channels: str,
     cache: Path,
     progress: Progress | None = None,
+    reading: Reading = IMAGE,
 ) -> PictureColumn:
     """Pictures of a column of file names, each looked at once."""
     blank = column.isna().to_numpy() | (column.astype(str).str.strip() == "").to_numpy()
@@ -59,36 +60,49 @@ def read_files(
     mistakes = _file_mistakes(scan.missing, scan.reasons, names, ids, where, root)
     if mistakes:
         return PictureColumn(None, "", tuple(mistakes))
-    infos = [info for info in scan.infos if info is not None]
+    infos = [_as_stored(info, reading) for info in scan.infos if info is not None]
+    mistakes = _stored_wrongly(infos, reading, ids, where)
+    if mistakes:
+        return PictureColumn(None, "", tuple(mistakes))
     try:
         n_channels, dtype = _common_format(infos, channels)
     except UnreadableError as error:
         return PictureColumn(None, "", (f"{where}: {error}",))
     digest = content_digest(scan.digests)
     key = hashlib.blake2b(
-        "\0".join([digest, str(n_channels), dtype, *paths]).encode("utf-8", "surrogateescape"), digest_size=12
+        "\0".join([digest, str(n_channels), dtype, *map(str, reading), *paths]).encode("utf-8", "surrogateescape"),
+        digest_size=12,
     )
     folder = cache / "pictures" / key.hexdigest()
-    pictures = write_set(folder, infos=infos, paths=paths, channels=n_channels, dtype=dtype, where=where)
+    pictures = write_set(folder, infos=infos, paths=paths, channels=n_channels, dtype=dtype, where=where, reading=reading)
     warnings = _warnings(infos, n_channels, ids, where)
     if suffix:
         warnings.append(say("{where}: file names lack {suffix!r}; it was added.", where=where, suffix=suffix))
     return PictureColumn(pictures, digest, (), tuple(warnings))
 
 
-def read_arrays(arrays: Any, ids: NDArray[Any], *, where: str, channels: str, cache: Path) -> PictureColumn:
+def read_arrays(
+    arrays: Any, ids: NDArray[Any], *, where: str, channels: str, cache: Path, reading: Reading = IMAGE
+) -> PictureColumn:
     """Pictures given from Python as (n, h, w), (n, h, w, c), or a list of (h, w) or (h, w, c)."""
     try:
-        typed, infos, n_channels = _typed_arrays(arrays, ids, where, channels)
+        typed, infos = _typed_arrays(arrays, ids, where, reading)
+        mistakes = _stored_wrongly(infos, reading, ids, where)
+        if mistakes:
+            return PictureColumn(None, "", tuple(mistakes))
+        typed, n_channels = _same_channels(typed, infos, where, channels)
     except UnreadableError as error:
         return PictureColumn(None, "", (str(error),))
     digest = hashlib.blake2b(digest_size=16)
     for array in typed:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data)
-    folder = cache / "pictures" / f"arrays-{digest.hexdigest()}"
+    how = "" if reading == IMAGE else f"-{reading.kind}-{reading.missing:g}"
+    folder = cache / "pictures" / f"arrays-{digest.hexdigest()}{how}"
     dtype = infos[0].dtype if infos else "uint8"
-    pictures = write_set(folder, infos=infos, paths=[], channels=n_channels, dtype=dtype, where=where, arrays=typed)
+    pictures = write_set(
+        folder, infos=infos, paths=[], channels=n_channels, dtype=dtype, where=where, arrays=typed, reading=reading
+    )
     return PictureColumn(pictures, digest.hexdigest(), (), tuple(_warnings(infos, n_channels, ids, where)))
 
 
@@ -144,10 +158,57 @@ def _common_format(infos: Sequence[PictureInfo], channels: str) -> tuple[int, st
     return (1 if have <= {1} else 3), dtype
 
 
-def _typed_arrays(
-    arrays: Any, ids: NDArray[Any], where: str, channels: str
-) -> tuple[list[NDArray[Any]], list[PictureInfo], int]:
-    """Arrays as (h, w, c) of one type and one number of channels."""
+def _as_stored(info: PictureInfo, reading: Reading) -> PictureInfo:
+    """What a field of this kind sees of a file: of a palette, a mask sees the ids and not the colours."""
+    return info._replace(channels=1, dtype="uint8") if reading.kind == "mask" and info.indexed else info
+
+
+def _stored_wrongly(infos: Sequence[PictureInfo], reading: Reading, ids: NDArray[Any], where: str) -> list[str]:
+    """Files that cannot hold ids, or distances, without damage."""
+    if reading.kind == "image":
+        return []
+    channels = np.array([info.channels for info in infos])
+    dtypes = np.array([info.dtype for info in infos])
+    mistakes = []
+    damaged = np.array([info.reader == "jpeg" for info in infos], dtype=bool)
+    if reading.kind == "mask" and damaged.any():
+        text = say(
+            "{where}: {rows} must be PNG or another format that keeps every id; got JPEG, which changes them.",
+            where=where,
+            rows=some_rows(ids, damaged),
+        )
+        mistakes.append(text)
+    coarse = dtypes == "uint8"
+    if reading.kind == "depth" and coarse.any():
+        text = say(
+            "{where}: {rows} must hold 16 bits a pixel, or decimals; got 8 bits, too few for distances. "
+            "Export depth as 16-bit PNG or float TIFF.",
+            where=where,
+            rows=some_rows(ids, coarse),
+        )
+        mistakes.append(text)
+    several = (channels != 1) & ~(damaged if reading.kind == "mask" else coarse)
+    if several.any():
+        text = say(
+            "{where}: {rows} must hold one number a pixel, as grey pictures do; got {n} channels.",
+            where=where,
+            rows=some_rows(ids, several),
+            n=int(channels[several][0]),
+        )
+        mistakes.append(text)
+    decimal = (dtypes == "float32") & (channels == 1)
+    if reading.kind == "mask" and decimal.any():
+        text = say(
+            "{where}: {rows} must hold ids that are whole numbers from 0 to 65535; got other numbers.",
+            where=where,
+            rows=some_rows(ids, decimal),
+        )
+        mistakes.append(text)
+    return mistakes
+
+
+def _typed_arrays(arrays: Any, ids: NDArray[Any], where: str, reading: Reading) -> tuple[list[NDArray[Any]], list[PictureInfo]]:
+    """Arrays as (h, w, c) of one type."""
     wrong = np.array([array is None or np.ndim(array) not in (2, 3) for array in arrays], dtype=bool)
     if wrong.any():
         got = "None" if arrays[int(wrong.argmax())] is None else np.shape(arrays[int(wrong.argmax())])
@@ -165,8 +226,11 @@ def _typed_arrays(
         raise UnreadableError(
             say("{where}: {rows} must have pixels; got an empty array.", where=where, rows=some_rows(ids, empty))
         )
-    dtype = _pixel_dtype(raw)
-    typed = [(array * np.uint8(255) if array.dtype == bool else array).astype(dtype, copy=False) for array in raw]
+    dtype = _pixel_dtype(raw, reading)
+    white = np.uint8(255 if reading.kind == "image" else 1)
+    typed = [(array * white if array.dtype == bool else array).astype(dtype, copy=False) for array in raw]
+    if reading.kind == "depth":
+        typed = [fill_holes(array, reading) for array in typed]
     if dtype == "float32":
         endless = np.array([not np.isfinite(array).all() for array in typed], dtype=bool)
         if endless.any():
@@ -177,23 +241,29 @@ def _typed_arrays(
                     rows=some_rows(ids, endless),
                 )
             )
-    infos = [PictureInfo(array.shape[0], array.shape[1], array.shape[2], dtype, "pillow", 1) for array in typed]
+    return typed, [PictureInfo(array.shape[0], array.shape[1], array.shape[2], dtype, "pillow", 1) for array in typed]
+
+
+def _same_channels(
+    typed: Sequence[NDArray[Any]], infos: Sequence[PictureInfo], where: str, channels: str
+) -> tuple[list[NDArray[Any]], int]:
     have = {info.channels for info in infos}
     n_channels = CHANNELS[channels] if channels != "auto" else next(iter(have)) if len(have) == 1 else 3
     try:
-        return [to_channels(array, n_channels) for array in typed], infos, n_channels
+        return [to_channels(array, n_channels) for array in typed], n_channels
     except UnreadableError as error:
         raise UnreadableError(
             say("{where}: pictures must have the same channels; got {error}.", where=where, error=error)
         ) from error
 
 
-def _pixel_dtype(arrays: Sequence[NDArray[Any]]) -> str:
+def _pixel_dtype(arrays: Sequence[NDArray[Any]], reading: Reading) -> str:
     if all(array.dtype in (np.uint8, np.bool_) for array in arrays):
         return "uint8"
     if all(array.dtype.kind in "bui" for array in arrays):  # whole numbers from a list or a wide array
         low, high = min(int(array.min()) for array in arrays), max(int(array.max()) for array in arrays)
-        if low >= 0 and high <= 255 and not any(array.dtype == np.uint16 for array in arrays):
+        may_be_narrow = reading.kind != "depth" and not any(array.dtype == np.uint16 for array in arrays)
+        if low >= 0 and high <= 255 and may_be_narrow:
             return "uint8"
         if low >= 0 and high <= 65535:
             return "uint16"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.decode import PictureInfo, UnreadableError, decode, reduce, reduced
+from tamesu.decode import IMAGE, PictureInfo, Reading, UnreadableError, decode, reduce, reduced
 from tamesu.errors import DataError
 from tamesu.picture_files import Progress, in_threads
 from tamesu.texts import say
@@ -66,10 +66,20 @@ class Pictures:
         return self._set.dtype
 
     @property
+    def reading(self) -> Reading:
+        """What its numbers are (light, ids or distances), and so how they are reduced; pixels stay raw, in no unit."""
+        return self._set.reading
+
+    @property
     def shapes(self) -> NDArray[np.int64]:
         """Heights and widths of the originals, as seen.  (n, 2)"""
         shapes = np.stack([self._set.heights, self._set.widths], axis=1)
         return shapes if self.rows is None else shapes[self.rows]
+
+    def sizes(self, index: NDArray[Any]) -> NDArray[np.int64]:
+        """Heights and widths of these originals, without looking at all others.  (b, 2)"""
+        rows = index if self.rows is None else self.rows[index]
+        return np.stack([self._set.heights[rows], self._set.widths[rows]], axis=1)
 
     def read(self, i: int, size: tuple[int, int]) -> NDArray[Any]:
         """One picture, halved as often as it still fills `size` in both directions; it may be read-only.  (h, w, c)
@@ -172,7 +182,8 @@ class _PictureSet:
             self.readers, self.orientations = kept["readers"], kept["orientations"]
             self.names, self.name_ends = kept["names"].tobytes(), kept["name_ends"]
             self.channels, self.dtype = int(kept["channels"]), np.dtype(str(kept["dtype"]))
-            self.where = str(kept["where"])
+            self.indexed, self.where = kept["indexed"], str(kept["where"])
+            self.reading = Reading(str(kept["reads"]), float(kept["missing"]))  # type: ignore[arg-type]
         self.is_array = len(self.name_ends) == 0
         self.levels = functools.lru_cache(maxsize=32)(self._levels)
         self._open: dict[str, _Pixels] = {}
@@ -210,7 +221,7 @@ class _PictureSet:
                     say("{where}: {file} must stay there while tamesu runs; it is gone.", where=self.where, file=self.folder)
                 )
             pixels = whole.one(row)
-            return reduce(pixels, reduced(pixels.shape[0], level), reduced(pixels.shape[1], level))
+            return reduce(pixels, reduced(pixels.shape[0], level), reduced(pixels.shape[1], level), self.reading)
         info = PictureInfo(
             int(self.heights[row]),
             int(self.widths[row]),
@@ -218,11 +229,12 @@ class _PictureSet:
             str(self.natural_dtypes[row]),
             READERS[self.readers[row]],  # type: ignore[arg-type]
             int(self.orientations[row]),
+            bool(self.indexed[row]),
         )
         path = self.path(row)
         try:
             with open(path, "rb") as file:
-                return decode(file.read(), info, self.channels, str(self.dtype), level)
+                return decode(file.read(), info, self.channels, str(self.dtype), level, self.reading)
         except (OSError, UnreadableError) as error:
             raise DataError(
                 say(
@@ -270,6 +282,7 @@ def write_set(
     dtype: str,
     where: str,
     arrays: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
+    reading: Reading = IMAGE,
 ) -> Pictures:
     """Describes a set of pictures in its folder, and for arrays writes their pixels beside it.
 
@@ -285,11 +298,14 @@ def write_set(
         "natural_dtypes": np.array([info.dtype for info in infos], dtype="U8"),
         "readers": np.array([READERS.index(info.reader) for info in infos], dtype=np.uint8),
         "orientations": np.array([info.orientation for info in infos], dtype=np.uint8),
+        "indexed": np.array([info.indexed for info in infos], dtype=bool),
         "names": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "name_ends": np.cumsum([len(name) for name in encoded], dtype=np.int64),
         "channels": np.array(channels),
         "dtype": np.array(dtype),
         "where": np.array(where),
+        "reads": np.array(reading.kind),
+        "missing": np.array(reading.missing),
     }
     pixels = folder / "pixels-original.bin"
     if arrays is not None and not pixels.exists():

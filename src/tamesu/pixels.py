@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.batches import Feed, make_batches
+from tamesu.batches import make_batches
+from tamesu.feed import Feed
 
 N_ROWS = 4096  # pictures looked at: their mean is then known to 1/64 of a standard deviation or better
 READ_AT_ONCE = 64
@@ -44,11 +45,8 @@ def fit_pixels(feed: Feed) -> dict[str, FittedPixels]:
     """By image field; from at most `N_ROWS` of the rows, chosen by their ids."""
     chosen = np.sort(np.argsort(feed.keys, kind="stable")[:N_ROWS])
     out = {}
-    for name, pictures in feed.pictures.items():
-        looked_at = replace(
-            feed, keys=feed.keys[chosen], pictures={name: pictures.take(chosen)}, encoded={}, targets={}, mirrored_inputs=None
-        )
-        out[name] = _fit(looked_at, name)
+    for name in feed.given:
+        out[name] = _fit(feed.plain(name, chosen), name)
     return out
 
 

@@ -15,16 +15,26 @@ from numpy.typing import NDArray
 
 from tamesu import verdict
 from tamesu.check import raise_mistakes
+from tamesu.classes import ONE_CLASS
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.dataset import Dataset
 from tamesu.errors import ConfigError, TamesuError, suggest
-from tamesu.fields import Field, ImageField
+from tamesu.fields import Field
 from tamesu.folds import Split, check_folds, make_splits, split_lockbox
 from tamesu.learners.base import make_learner
 from tamesu.ledger import comparison_key
-from tamesu.metrics import Metric, check_class_order, check_metric, default_metric, get_metric, judged_metric, margin_floor
-from tamesu.recipe import Arm, make_arms, plan_arms
+from tamesu.metrics import (
+    Metric,
+    check_class_order,
+    check_metric,
+    default_metric,
+    get_metric,
+    judged_metric,
+    margin_floor,
+    metric_for,
+)
+from tamesu.recipe import NOT_LEARNT_YET, Arm, make_arms, plan_arms
 from tamesu.targets import make_target
 from tamesu.texts import say
 from tamesu.trial import Trial, make_trial
@@ -47,7 +57,7 @@ class Plan:
     metric: Metric
     judged: Metric
     splits: Mapping[tuple[int, int], Split]  # (repeat, fold), both from 0
-    y: NDArray[Any]  # (n,) class codes or numbers, or (n, k) 0/1
+    y: NDArray[Any]  # (n, …) what predictions are scored against (`Target.truth`): class codes, 0/1, numbers, places
     groups: NDArray[Any] | None
     judge: verdict.Judge
     warnings: tuple[str, ...] = field(default=())
@@ -135,10 +145,11 @@ def make_plan(
     name, target = arms[0].recipe.target
     mistakes: list[str] = []
     classes = data.train.classes.get((name, target.kind), ())
-    metric = get_metric(config.metric) if config.metric else default_metric(target.kind)
+    metric = metric_for(get_metric(config.metric) if config.metric else default_metric(target.kind), target)
+    judged = metric_for(judged_metric(metric, target.kind, config.verdict.judge), target)
     kept, locked = _set_lockbox_aside(config, data.train, name, target)
     rows = data.train.take(kept)
-    y = make_target(name, target, classes).encode(rows.values(name, target))
+    y = make_target(name, target, classes).truth(rows.values(name, target))
     problem = check_metric(metric, target.kind, len(classes), y)
     if problem:
         mistakes.append(f"{locate('metric')}: {problem}")
@@ -159,12 +170,12 @@ def make_plan(
         locked=locked,
         arms=tuple(arms),
         metric=metric,
-        judged=judged_metric(metric, target.kind, config.verdict.judge),
+        judged=judged,
         splits={(split.repeat, split.fold): split for split in splits},
         y=y,
         groups=groups,
-        judge=_make_judge(config, splits, y, target, groups, judged_metric(metric, target.kind, config.verdict.judge)),
-        warnings=(*data.warnings, *notes, *warnings, *check_class_order(metric, classes)),
+        judge=_make_judge(config, splits, y, target, groups, judged),
+        warnings=(*data.warnings, *_not_learnt(arms), *notes, *warnings, *check_class_order(metric, classes)),
     )
 
 
@@ -190,11 +201,20 @@ def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     """The usual size of the pictures, shrunk so that no side is over `AUTO_SIZE_LIMIT`; (0, 0) without pictures."""
     if not rows.pictures:
         return 0, 0
-    names = [name for name, declared in config.fields.items() if isinstance(declared, ImageField)]
-    pictures = rows.pictures[names[0]] if names else next(iter(rows.pictures.values()))
+    first = min(rows.pictures, key=lambda name: name not in config.fields or config.fields[name].kind != "image")
+    pictures = rows.pictures[first]
     usual = np.median(pictures.shapes, axis=0)
     height, width = np.maximum(1, np.round(usual * min(1.0, AUTO_SIZE_LIMIT / usual.max()))).astype(int)
     return int(height), int(width)
+
+
+def _not_learnt(arms: list[Arm]) -> list[str]:
+    """Fields that look like inputs and are none."""
+    names = dict.fromkeys(name for arm in arms for name, one in arm.recipe.fields.items() if one.kind in NOT_LEARNT_YET)
+    return [
+        say("fields.{name}: this version does not train on series; it is read, and moved in the preview.", name=name)
+        for name in names
+    ]
 
 
 def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -203,13 +223,13 @@ def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Fi
 
 
 def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDArray[Any] | None:
-    """What folds are balanced by: the field named in `folds.stratify`, the target if it is a label, or nothing."""
+    """What folds are balanced by: the field named in `folds.stratify`, the target if it is one class a row, or nothing."""
     wanted = config.folds.stratify
     if wanted == "none":
         return None
     if wanted != "auto":
         return rows.values(wanted, config.fields[wanted])
-    return rows.values(name, target) if target.kind == "label" else None
+    return rows.values(name, target) if target.kind in ONE_CLASS else None
 
 
 def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:
@@ -229,7 +249,7 @@ def _make_judge(
 ) -> verdict.Judge:
     first = [split for split in splits if split.repeat == 0]
     smallest, method = None, "rows"
-    if target.kind == "label":
+    if target.kind in ONE_CLASS:
         counts = np.array([np.bincount(y[split.test], minlength=int(y.max()) + 1) for split in first])
         smallest = float(counts.mean(axis=0).min())
         if judged.name == "auc" and verdict.needs_fold_values(counts):

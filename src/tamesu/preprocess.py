@@ -1,6 +1,7 @@
-"""Number and label inputs as what a network takes: gaps filled, numbers scaled, classes numbered, by training rows alone.
+"""Inputs of the table as what a network takes: gaps filled, numbers scaled, classes numbered, arrows turned into columns.
 
-`fit_inputs(training rows)` → `FittedInputs`, which transforms any rows, one row never looking at another.
+`fit_inputs(training rows)` → `FittedInputs`, which transforms any rows by what the training rows alone taught, one row never
+looking at another.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.arrows import Arrow, FittedArrows, fit_arrows
 from tamesu.errors import StoreError
 from tamesu.fields import Field, LabelField, NumberField
 from tamesu.imputers import Array, IterativeImputer, NearestImputer
@@ -39,6 +41,7 @@ class Inputs:
         categories: 0 missing, 1 other, then the classes known from training.  (n, g) int64
         category_sizes: How many codes each has.
         category_names: Of its columns.
+        arrows: Columns of the table that turn with the picture.
     """
 
     table: NDArray[np.float32]
@@ -46,6 +49,7 @@ class Inputs:
     categories: NDArray[np.int64]
     category_sizes: tuple[int, ...]
     category_names: tuple[str, ...]
+    arrows: tuple[Arrow, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ class FittedInputs:
         center: Subtracted on output.  (f,)
         spread: Divided by on output; 0 gives an output of 0.  (f,)
         imputers: Fitted on all standardised numbers, by strategy.
+        pointing: Angle, direction and vector inputs.
         warnings: Sentences about columns that teach nothing.
     """
 
@@ -74,11 +79,16 @@ class FittedInputs:
     center: Array
     spread: Array
     imputers: Mapping[str, NearestImputer | IterativeImputer]
+    pointing: FittedArrows
     warnings: tuple[str, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of `Inputs.table`."""
+        return (*self._number_names, *self.pointing.feature_names)
+
+    @property
+    def _number_names(self) -> tuple[str, ...]:
         each = ((name, f"{name}_missing") if field.indicator else (name,) for name, field in self.numbers.items())
         return tuple(name for names in each for name in names)
 
@@ -93,16 +103,18 @@ class FittedInputs:
         Raises:
             DataError: Cells that are no numbers.
         """
-        raw = _read_numbers(rows, self.numbers)
+        numbers = self._table(_read_numbers(rows, self.numbers))
+        table = np.concatenate([numbers, self.pointing.transform(rows)], axis=1)
         return Inputs(
-            table=self._table(raw),
+            table=np.clip(table, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32),
             feature_names=self.feature_names,
             categories=self._categories(rows),
             category_sizes=self.category_sizes,
             category_names=tuple(self.labels),
+            arrows=self.pointing.arrows(len(self._number_names)),
         )
 
-    def _table(self, raw: Array) -> NDArray[np.float32]:
+    def _table(self, raw: Array) -> Array:
         gaps = np.isnan(raw)
         full = _filled(raw, self.fill)
         for strategy, imputer in self.imputers.items():
@@ -116,8 +128,7 @@ class FittedInputs:
             columns.append(scaled[:, j])
             if field.indicator:
                 columns.append(gaps[:, j].astype(np.float64))
-        table = np.stack(columns, axis=1) if columns else np.zeros((len(raw), 0))
-        return np.clip(table, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(raw), 0))
 
     @property
     def _plain_fill(self) -> Array:
@@ -140,6 +151,7 @@ class FittedInputs:
             "labels": {name: field.model_dump(mode="json") for name, field in self.labels.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
             "imputers": list(self.imputers),
+            "pointing": self.pointing.to_json(),
             "warnings": list(self.warnings),
         }
         (folder / "inputs.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -172,6 +184,7 @@ class FittedInputs:
             labels={name: LabelField.model_validate(field) for name, field in about["labels"].items()},
             classes={name: tuple(classes) for name, classes in about["classes"].items()},
             imputers={strategy: IMPUTERS[strategy].from_arrays(part) for strategy, part in parts.items()},
+            pointing=FittedArrows.from_json(about["pointing"]),
             warnings=tuple(about["warnings"]),
             **{name: arrays[name] for name in _ARRAYS},
         )
@@ -185,7 +198,7 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
 
     Args:
         rows: Training rows, and nothing else.
-        fields: All fields; targets and inputs that are neither number nor label are passed over.
+        fields: All fields; targets and inputs that are no columns of the table are passed over.
 
     Raises:
         DataError: Cells that are no numbers.
@@ -211,6 +224,7 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
         center=center,
         spread=spread,
         imputers={strategy: IMPUTERS[strategy].fit(known) for strategy in sorted(strategies)},
+        pointing=fit_arrows(rows, fields),
         warnings=_warnings(rows, numbers, empty, spread),
     )
 

@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 from pydantic import NonNegativeInt, field_validator
 
 from tamesu.check import Examined, examine, raise_mistakes
-from tamesu.config import AugmentConfig, ModelConfig, Section, StudyConfig, TrainConfig
+from tamesu.config import AugmentConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
 from tamesu.fields import Field
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
+from tamesu.influence import influential
+from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
 
 BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
+NOT_LEARNT_YET = ("series",)  # kinds that are read, moved and previewed, and given to no learner of this version
 
 
 class Recipe(Section):
@@ -29,8 +32,10 @@ class Recipe(Section):
     fields: dict[str, Field]
     upright: bool
     despite: str | None
-    size: tuple[NonNegativeInt, NonNegativeInt]  # (h, w); (0, 0) without an image field
+    size: tuple[NonNegativeInt, NonNegativeInt]  # (h, w); (0, 0) without a picture
+    resize: Resize = "stretch"
     augment: AugmentConfig
+    tta: TtaConfig = TtaConfig()
     learner: str
     model: ModelConfig
     train: TrainConfig
@@ -54,32 +59,35 @@ class Recipe(Section):
     @property
     def inputs(self) -> dict[str, Field]:
         """The fields the learner is given, by name."""
-        return {name: field for name, field in self.fields.items() if field.is_input and not field.target}
+        given = {name: field for name, field in self.fields.items() if field.is_input and not field.target}
+        return {name: field for name, field in given.items() if field.kind not in NOT_LEARNT_YET}
+
+    @property
+    def companions(self) -> dict[str, Field]:
+        """Fields that training reads though no learner is given them: what targets change places with, and objects to paste."""
+        partners = {field.swap_with for field in self.targets.values()} if self.augment.mirror or self.augment.flip else set()
+        pasted = {"mask", "boxes"} if self.augment.paste else set()
+        beside = {*self.inputs, *self.targets}
+        return {
+            name: field
+            for name, field in self.fields.items()
+            if name not in beside and (name in partners or field.kind in pasted)
+        }
 
     def training_json(self) -> str:
         """What has an influence on the training, and nothing else, as one canonical text: the same for the same training.
 
         Left out: fields that no learner reads, the columns' names (their content counts, with the data), and what the
-        built-in learner makes no use of here (mirror declarations while nothing is mirrored, augmentation without pictures).
+        built-in learner makes no use of here (see `influence`).
         """
-        used = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
-        fields = {name: field.model_dump(exclude={"column"}) for name, field in used.items()}
-        augment = self.augment.model_dump()
         if self.learner == "torch":
-            if any(field.get("mirror") == "never" for field in fields.values() if field["target"]):
-                augment["mirror"] = 0.0
-            if augment["mirror"] == 0:
-                fields = {name: {key: one for key, one in field.items() if key != "mirror"} for name, field in fields.items()}
-            if not any(field.kind == "image" for field in self.inputs.values()):
-                augment = {}
-        settings = {
-            "fields": fields,
-            "size": self.size,
-            "augment": augment,
-            "learner": self.learner,
-            "model": self.model.model_dump(),
-            "train": self.train.model_dump(),
-        }
+            settings = influential(self)
+        else:
+            fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
+            settings = {
+                **self.model_dump(exclude={"fields", "upright", "despite"}),
+                "fields": {name: field.model_dump(exclude={"column"}) for name, field in fields.items()},
+            }
         return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -113,7 +121,9 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         upright=config.upright,
         despite=config.despite,
         size=_size(config, size),
+        resize=config.resize,
         augment=config.augment,
+        tta=config.tta,
         learner=config.learner,
         model=config.model,
         train=config.train,
@@ -193,7 +203,7 @@ def _validated(raw: Mapping[str, Any]) -> StudyConfig:
 
 
 def _size(config: StudyConfig, auto_size: tuple[int, int]) -> tuple[int, int]:
-    if not any(field.kind == "image" for field in config.fields.values()):
+    if not any(field.is_picture for field in config.fields.values()):
         return 0, 0
     if isinstance(config.size, tuple):
         return config.size

@@ -64,6 +64,9 @@ class ArmResult:
     note: str = ""
     confirmed: bool = False
     level: float | None = None  # the p-value that "confirmed" asked for
+    maps: Mapping[str, Any] | None = (
+        None  # what the maps of one training did (`tally`); None: no picture was mirrored or turned
+    )
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class BaselineResult:
     seed_variance: float | None = None  # of one fold mean's change under another seed, in the judged loss
     predictions: NDArray[Any] | None = None  # out of fold, mean over repeats, rows as in the data; NaN where unscored
     fold_of: NDArray[Any] | None = None  # (r, n) the fold a row was scored in, -1 where it was not
+    maps: Mapping[str, Any] | None = None  # as of an idea
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class StudyResult:
     target: str
     target_kind: str
     classes: tuple[str, ...]
-    y: NDArray[Any]  # label (n,) codes, labels (n, k) 0/1, number (n,)
+    y: NDArray[Any]  # (n, …) as `Target.truth` gives it: label (n,) codes, labels (n, k) 0/1, number (n,), points (n, k, 2) …
     ids: NDArray[Any]  # (n,)
     n_rows: int
     n_test_rows: int | None  # 0 or None: no test rows
@@ -114,4 +118,5 @@ class StudyResult:
     ignored: tuple[str, ...] = ()
     resolved_yaml: str = ""
     command: str = ""
+    target_period: float | None = None  # of an angle, in its own unit
     stopped: str = ""  # "budget", "interrupted", or "": it ran to its end

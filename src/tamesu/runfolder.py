@@ -13,6 +13,7 @@ runs/<study>/
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,20 +21,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamesu.classes import ONE_CLASS
 from tamesu.errors import StoreError
+from tamesu.fields import PictureField, PointsField, VectorField
 from tamesu.files import write_atomically
 from tamesu.ledger import Ledger, ledger_key
 from tamesu.lock import RunLock
+from tamesu.map_draws import most_enlarged
+from tamesu.maps import Size
 from tamesu.recipe import Arm, Recipe
 from tamesu.results import StudyResult
 from tamesu.store import Store
+from tamesu.submission import value_names
 from tamesu.texts import say
+
+N_PREVIEWED = 6  # samples in the report
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tamesu.live import Watcher
     from tamesu.plan import Plan
+    from tamesu.sheet import Sheet
 
 
 class RunFolder:
@@ -75,11 +84,14 @@ class RunFolder:
         return RunLock(self.path)
 
     def prepare_pictures(self, plan: Plan, ideas: tuple[Arm, ...], watch: Watcher) -> None:
-        """Decode the pictures once for every size that will be trained at."""
-        for size in sorted({arm.recipe.size for arm in (plan.baseline, *ideas)}):
-            for name, pictures in plan.rows.pictures.items():
-                what = say("preparing {field} at {height} × {width}", field=name, height=size[0], width=size[1])
-                pictures.prepare(size, lambda done, total, what=what: watch.reading(what, done, total))  # type: ignore[misc]
+        """Decode the pictures once for every size that will be trained at, and for the larger ones that maps enlarge."""
+        from tamesu.warp import ALL_PIXELS
+
+        for size, name in sorted({(size, name) for arm in (plan.baseline, *ideas) for size, name in _read_sizes(arm.recipe)}):
+            what = say("preparing {field} at {height} × {width}", field=name, height=size[0], width=size[1])
+            if size == ALL_PIXELS:
+                what = say("preparing {field}", field=name)
+            plan.rows.pictures[name].prepare(size, lambda done, total, what=what: watch.reading(what, done, total))  # type: ignore[misc]
 
     def ledger(self, plan: Plan) -> Ledger:
         """Every comparison made on these rows and this target, by whichever study: it lies beside the run folders."""
@@ -111,7 +123,7 @@ class RunFolder:
 
         path = path or self.path / "report.html"
         name = next(iter(plan.rows.pictures), None)
-        write_report(summary, path, pictures=None if name is None else plan.rows.pictures[name])
+        write_report(summary, path, None if name is None else plan.rows.pictures[name], _preview(summary, plan))
         return path
 
     def last_summary(self) -> dict[str, Any] | None:
@@ -130,6 +142,27 @@ class RunFolder:
         return next((idea for idea in ideas if idea["arm"] == arm.name), None)
 
 
+def _preview(summary: Mapping[str, Any], plan: Plan) -> Sheet | None:
+    """What the training pictures of the baseline look like, or of the first idea tried, whichever moves them."""
+    from tamesu.preview import make_sheet
+
+    moved = {arm["arm"] for arm in summary.get("ideas", []) if arm.get("maps")}
+    if summary["baseline"].get("maps"):
+        moved.add(plan.baseline.name)
+    arm = next((one for one in plan.arms if one.name in moved), None)
+    return None if arm is None else make_sheet(plan, arm, n=N_PREVIEWED, n_variants=3)
+
+
+def _read_sizes(recipe: Recipe) -> set[tuple[Size, str]]:
+    """What pictures of which field are read for in training and scoring."""
+    from tamesu.warp import ENLARGED, read_size
+
+    fields = {name: one for name, one in {**recipe.inputs, **recipe.companions}.items() if isinstance(one, PictureField)}
+    doublings = max(0, math.ceil(math.log2(most_enlarged(recipe.augment) / ENLARGED)))
+    sizes = [(recipe.size[0] << k, recipe.size[1] << k) for k in range(doublings + 1)]
+    return {(read_size(one, size), name) for name, one in fields.items() for size in sizes}
+
+
 def out_of_fold(result: StudyResult, plan: Plan) -> pd.DataFrame:
     """Predictions of the baseline for rows it was not trained on, mean over repeats: id, truth, prediction, probabilities."""
     import pandas as pd
@@ -139,10 +172,15 @@ def out_of_fold(result: StudyResult, plan: Plan) -> pd.DataFrame:
     frame = pd.DataFrame({plan.config.data.id or "id": plan.rows.ids})
     if mean is None:
         return frame
-    if target.kind == "number":
+    if target.kind in ("number", "angle"):
         return frame.assign(**{name: plan.y, "prediction": mean})
+    if isinstance(target, VectorField | PointsField):
+        parts = value_names(target)
+        truth = pd.DataFrame(plan.y.reshape(len(frame), -1), columns=[f"{name}_{one}" for one in parts])
+        said = pd.DataFrame(mean.reshape(len(frame), -1), columns=[f"prediction_{one}" for one in parts])
+        return pd.concat([frame, truth, said], axis=1)
     shares = pd.DataFrame(mean, columns=[f"p_{one}" for one in plan.classes])
-    if target.kind == "label":
+    if target.kind in ONE_CLASS:
         known = ~np.isnan(mean).any(axis=1)
         best = np.where(known, np.nan_to_num(mean).argmax(axis=1), -1)
         frame[name] = [plan.classes[code] for code in plan.y]

@@ -79,8 +79,14 @@ def read_source(
     raise DataError(say("{key}: must be a csv or parquet file, a folder, or {{sql, url}}; got {path!r}.", key=key, path=source))
 
 
-def read_python(rows: Any, where: str, root: Path) -> RawTable:
+def read_python(rows: Any, where: str, root: Path, cells: Collection[str] = ()) -> RawTable:
     """A DataFrame, or a mapping of column names to arrays or lists, as given from Python.
+
+    Args:
+        rows: Columns of one length, or pictures.
+        where: What messages call it.
+        root: Where file names in it start.
+        cells: Columns whose arrays are cells of numbers and no pictures: points, boxes, series.
 
     Raises:
         DataError: Columns of unequal length, or none of these.
@@ -98,11 +104,13 @@ def read_python(rows: Any, where: str, root: Path) -> RawTable:
     lengths = {name: len(value) for name, value in columns.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(say("{where}: columns must be equally long; got {lengths}.", where=where, lengths=lengths))
-    arrays = {name: value for name, value in columns.items() if _holds_pictures(value)}
+    arrays = {name: value for name, value in columns.items() if name not in cells and _holds_pictures(value)}
     plain: dict[str, Any] = {}
     for name, value in columns.items():
         if name in arrays:
             arrays[name] = value if isinstance(value, np.ndarray) and value.ndim > 1 else [np.asarray(one) for one in value]
+        elif name in cells and not isinstance(value, pd.Series):
+            plain[name] = _one_cell_a_row(value)
         elif isinstance(value, pd.Series):
             plain[name] = value.reset_index(drop=True)
         elif np.ndim(value) > 1 and isinstance(value, np.ndarray):
@@ -119,6 +127,14 @@ def read_python(rows: Any, where: str, root: Path) -> RawTable:
             plain[name] = pd.Series(value, dtype=None if isinstance(value, np.ndarray) else _list_dtype(value))
     frame = pd.DataFrame(plain, index=pd.RangeIndex(next(iter(lengths.values()), 0)))
     return RawTable(frame, tuple(columns), where, root, arrays)
+
+
+def _one_cell_a_row(value: Any) -> pd.Series:
+    """Whatever each row holds, arrays too, as one cell."""
+    out = np.empty(len(value), dtype=object)
+    for i, one in enumerate(value):
+        out[i] = one
+    return pd.Series(out)
 
 
 def _list_dtype(value: Any) -> Any:

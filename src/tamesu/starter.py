@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tamesu import guess
+from tamesu import guess, proposals
 from tamesu.errors import ConfigError, DataError, suggest
 from tamesu.files import write_atomically
 from tamesu.guess import Column
@@ -33,6 +33,17 @@ class Layout:
 
 
 @dataclass
+class Moves:
+    """What names suggest about mirrors and turns: proposals, never declared without a person."""
+
+    pairs: dict[str, str] = field(default_factory=dict)  # classes of the target that change places in a mirror
+    turns: dict[str, str] = field(default_factory=dict)  # what they become in a quarter turn
+    angles: dict[str, float] = field(default_factory=dict)  # degrees, where the classes are directions
+    partners: dict[str, str] = field(default_factory=dict)  # columns that change places in a mirror, both ways
+    points: dict[str, tuple[str, str]] = field(default_factory=dict)  # columns of x and y, by the point's name
+
+
+@dataclass
 class Sketch:
     """Everything guessed, for `starter_text` to write down."""
 
@@ -50,7 +61,7 @@ class Sketch:
     maybe_groups: list[Column] = field(default_factory=list)  # only mentioned
     features: list[tuple[Column, str]] = field(default_factory=list)  # with their kind
     left_out: list[tuple[Column, str, str]] = field(default_factory=list)  # with their kind and why
-    pairs: dict[str, str] = field(default_factory=dict)
+    moves: Moves = field(default_factory=lambda: Moves())
     split: Column | None = None
 
 
@@ -105,8 +116,8 @@ def look(path: Path, place: Path, target: str | None = None) -> Sketch:
     sketch = Sketch(_study_name(path), layout, chosen, kind, separator, root, image)
     wanted_id = str(sample.columns[0]) if sample is not None else None
     sketch.id = None if raw.id else guess.find_id([c for c in columns if c is not chosen], wanted_id, image)
-    if kind == "label" and image is not None:
-        sketch.pairs = guess.mirror_pairs(sorted(chosen.counts))
+    if image is not None:
+        sketch.moves = _moves(sketch, columns)
     _sort_columns(sketch, columns, None if test is None else test.columns)
     if image is None and not sketch.features:
         shown = "; ".join(f"{column.name!r} ({why})" for column, _, why in sketch.left_out[:8])
@@ -227,9 +238,30 @@ def _target_kind(column: Column) -> tuple[str, str | None]:
     return ("label", None) if separator is None else ("labels", separator)
 
 
+def _moves(sketch: Sketch, columns: list[Column]) -> Moves:
+    """What the names of classes and columns suggest, where there are pictures to be moved."""
+    taken = [column.name for column in (sketch.target, sketch.image, sketch.id) if column is not None]
+    points = proposals.point_columns([one.name for one in columns if one.numbers is not None and one.name not in taken])
+    parts = {name for pair in points.values() for name in pair}
+    pairs = proposals.mirror_pairs(column.name for column in columns if column.name not in parts)
+    found = Moves(partners=pairs | {other: one for one, other in pairs.items()}, points=points)
+    if sketch.target_kind == "number":
+        return found
+    cells = list(sketch.target.counts)
+    if sketch.separator is not None:
+        cells = [part.strip() for cell in cells for part in cell.split(sketch.separator) if part.strip()]
+    names = sorted(set(cells))
+    found.pairs, found.turns = proposals.mirror_pairs(names), proposals.turn_cycles(names)
+    if sketch.target_kind == "label":
+        found.angles = proposals.direction_angles(names)
+    return found
+
+
 def _sort_columns(sketch: Sketch, columns: list[Column], test_names: tuple[str, ...] | None) -> None:
     """What each other column is good for: a group, an input, or nothing by itself."""
-    rest = [column for column in columns if column not in (sketch.target, sketch.image, sketch.id)]
+    taken = {name for pair in sketch.moves.points.values() for name in pair}
+    others = (sketch.target, sketch.image, sketch.id)
+    rest = [column for column in columns if column not in others and column.name not in taken]
     sketch.split = guess.split_column(rest)
     for column in guess.find_groups(rest):
         if sketch.group is None and _is_clear_group(column, sketch.target, sketch.target_kind):
@@ -238,6 +270,8 @@ def _sort_columns(sketch: Sketch, columns: list[Column], test_names: tuple[str, 
             sketch.maybe_groups.append(column)
     for column in rest:
         kind = "number" if column.is_quantity or (column.numbers is not None and len(column.counts) > 2) else "label"
+        if sketch.moves.partners.get(column.name) == sketch.target.name:
+            kind = sketch.target_kind
         if column is sketch.group or column is sketch.split or not len(column.known):
             continue
         if test_names is not None and column.name not in test_names:

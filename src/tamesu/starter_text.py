@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tamesu.fields import KINDS
 from tamesu.guess import Column
+from tamesu.proposals import mirror_pairs
 from tamesu.starter import Sketch
 from tamesu.texts import language, say
 
@@ -42,7 +44,7 @@ def render(sketch: Sketch) -> str:
         comment(say("Each idea is tried with and without; the same folds and seeds for both.")),
         "ideas:",
         *(f"  {name}: {flow(patch)}" for name, patch in ideas(sketch).items()),
-        *_mirror_idea(sketch),
+        *_move_ideas(sketch),
     ]
     return "\n".join(lines) + "\n"
 
@@ -113,7 +115,7 @@ def _data(sketch: Sketch) -> Iterator[str]:
 
 
 def _fields(sketch: Sketch) -> Iterator[str]:
-    yield comment(say("What each column means: image, label, labels, number, group, id or ignore."))
+    yield comment(say("What each column means. Kinds: {kinds}", kinds=", ".join(KINDS)))
     yield "fields:"
     if sketch.image is not None:
         yield f"  {scalar(sketch.image.name)}: {{kind: image}}"
@@ -125,9 +127,22 @@ def _fields(sketch: Sketch) -> Iterator[str]:
     if sketch.left_out:
         yield comment(say("Left out; remove the # to use one:"), 2)
     for column, kind, why in sketch.left_out[:MENTIONED]:
-        yield f"  # {scalar(column.name)}: {{kind: {kind}}}    # {why}"
+        declared: dict[str, Any] = {"kind": kind}
+        partner = _partner(sketch, column, kind)
+        if partner is not None:
+            declared["mirror"] = {"swap_with": partner}
+            why = f"{why}; {say('proposal: check the mirror')}"
+        yield f"  # {scalar(column.name)}: {flow(declared)}    # {why}"
     if len(sketch.left_out) > MENTIONED:
         yield comment(say("and {n} more", n=len(sketch.left_out) - MENTIONED), 2)
+    yield from _points(sketch)
+
+
+def _partner(sketch: Sketch, column: Column, kind: str) -> str | None:
+    """The column that this one seems to change places with in a mirror: of one kind with it, and in the file too."""
+    name = sketch.moves.partners.get(column.name)
+    kinds = {one.name: its for one, its, _ in sketch.left_out[:MENTIONED]} | {sketch.target.name: sketch.target_kind}
+    return name if name is not None and kinds.get(name) == kind and kind in ("label", "number") else None
 
 
 def _target(sketch: Sketch) -> Iterator[str]:
@@ -135,7 +150,13 @@ def _target(sketch: Sketch) -> Iterator[str]:
     declared: dict[str, Any] = {"kind": kind, "target": True}
     if sketch.separator not in (None, " "):
         declared["separator"] = sketch.separator
-    yield f"  {scalar(target.name)}: {flow(declared)}"
+    proposed = list(_proposals(sketch))
+    if proposed:  # a key a line, so that one more is one # less
+        yield f"  {scalar(target.name)}:"
+        yield from (f"    {key}: {scalar(value)}" for key, value in declared.items())
+    else:
+        yield f"  {scalar(target.name)}: {flow(declared)}"
+    yield from proposed
     if target.n_missing:
         yield comment(say("{n} rows have no target: leave them out of the table before training.", n=target.n_missing), 4)
     if kind == "label":
@@ -144,9 +165,6 @@ def _target(sketch: Sketch) -> Iterator[str]:
             yield comment(say("Classes with one row must be joined with another: {classes}", classes=", ".join(alone[:8])), 4)
         if target.numbers is not None and len(target.counts) > 2:
             yield comment(say("If its order or its amount counts, try kind: number, or metric: qwk."), 4)
-    if sketch.pairs:
-        yield comment(say("A mirrored picture seems to change these classes. If so, say it here, and try the idea below:"), 4)
-        yield comment(f"mirror: {flow(sketch.pairs)}", 4)
 
 
 def _folds(sketch: Sketch) -> Iterator[str]:
@@ -176,9 +194,46 @@ def _size(sketch: Sketch) -> Iterator[str]:
         yield f"size: {sketch.size}"
 
 
-def _mirror_idea(sketch: Sketch) -> Iterator[str]:
-    if sketch.pairs:
+def _move_ideas(sketch: Sketch) -> Iterator[str]:
+    moves = sketch.moves
+    if moves.pairs or moves.turns:
+        name = "mirror" if moves.pairs else "turn"
+        yield comment(say("Once what {name} does is right above; look: tamesu preview study.yaml --idea {name}", name=name), 2)
+    if moves.pairs:
         yield "  # mirror: {augment: {mirror: 0.5}}"
+    if moves.turns:
+        yield "  # turn: {augment: {turn: 0.5}}"
+
+
+def _proposals(sketch: Sketch) -> Iterator[str]:
+    """What could be said of the target, to be looked at by a person."""
+    moves, partner = sketch.moves, _partner(sketch, sketch.target, sketch.target_kind)
+    if moves.pairs or moves.turns or partner:
+        yield comment(say("proposal: check. Names suggest what a mirror or a turn does; remove the # where it is so:"), 4)
+    if moves.pairs:
+        yield comment(f"mirror: {flow(moves.pairs)}", 4)
+    elif partner:
+        yield comment(f"mirror: {flow({'swap_with': partner})}", 4)
+    if moves.turns:
+        yield comment(say("what each becomes in a quarter turn anticlockwise:"), 4)
+        yield comment(f"turn: {flow(moves.turns)}", 4)
+    if moves.angles:
+        yield comment(say("or, in place of kind, mirror and turn: classes that point somewhere, in degrees from the right:"), 4)
+        yield comment("kind: direction", 4)
+        yield comment(f"angles: {flow({name: int(angle) for name, angle in moves.angles.items()})}", 4)
+
+
+def _points(sketch: Sketch) -> Iterator[str]:
+    points = sketch.moves.points
+    if points:
+        declared: dict[str, Any] = {"kind": "points", "points": points}
+        pairs = mirror_pairs(points)
+        if pairs:
+            declared["mirror"] = pairs
+        yield comment(
+            say("proposal: check. Points of the picture; to predict them, give target: true to this field instead:"), 2
+        )
+        yield comment(f"points: {flow(declared)}", 2)
 
 
 def _missing(column: Column, kind: str) -> dict[str, list[str]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tamesu.multiplicity import LockboxJudgement
+    from tamesu.preview import Preview
 
 
 class Study:
@@ -111,6 +112,29 @@ class Study:
                 progress=(watch or Silent()).reading,
             )
         return self._plan
+
+    def preview(self, idea: str | None = None, out: str | Path | None = None, **options: Any) -> Preview:
+        """Draw samples before and after what training does to them, with their targets: a wrong pair is seen at once.
+
+        Args:
+            idea: An idea, or one of its arms; None: the baseline.
+            out: The PNG file; preview.png in the run folder where not given.
+            options: `n` samples, `n_variants` of each, `rows` by id in place of chosen ones, `size` of a picture in pixels.
+
+        Raises:
+            ConfigError: There is nothing to show, the idea or a row is not known, or it names several arms.
+            StoreError: The file cannot be written.
+        """
+        from tamesu.preview import write_preview
+
+        plan = self.check()
+        arms = (plan.baseline,) if idea is None else plan.ideas((idea,))
+        if len(arms) > 1:
+            known = ", ".join(repr(arm.name) for arm in arms)
+            raise ConfigError(
+                say("preview: {name} must name one arm; it has {n}: {known}.", name=repr(idea), n=len(arms), known=known)
+            )
+        return write_preview(plan, arms[0], Path(out) if out else self.folder.path / "preview.png", **options)
 
     def fit(self, *, repeats: int = 1, watch: Watcher | None = None, **limits: Any) -> StudyResult:
         """Train the baseline alone: fold scores, out-of-fold predictions, and the fold models that `predict` uses."""

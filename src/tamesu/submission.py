@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tamesu.classes import ONE_CLASS
 from tamesu.errors import DataError, suggest
-from tamesu.fields import Field, LabelsField, as_text, some_rows
+from tamesu.fields import Field, LabelsField, PointsField, VectorField, as_text, some_rows
+from tamesu.targets import make_target
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def predict_test(plan: Plan, store: Store, *, base: Path) -> pd.DataFrame:
     ]
     return make_submission(
         test.ids,
-        np.mean(folds, axis=0),
+        make_target(name, field, plan.classes).join(np.stack(folds)),
         name=name,
         field=field,
         classes=plan.classes,
@@ -76,7 +78,7 @@ def make_submission(
 
     Args:
         ids: Test rows.  (n,)
-        prediction: Probabilities (n, k), or values (n,) of a number.
+        prediction: Probabilities (n, k), values (n,) of a number or an angle, or (n, k) and (n, k, 2) of vectors and points.
         name: The target.
         field: What the target is.
         classes: Of the target, in the order of the probabilities; none for a number.
@@ -165,9 +167,12 @@ def _plain(
     ids: NDArray[np.object_], prediction: NDArray[Any], name: str, field: Field, classes: Sequence[str], id_name: str
 ) -> pd.DataFrame:
     frame = pd.DataFrame({id_name: ids})
-    if field.kind == "number":
+    if field.kind in ("number", "angle"):
         frame["prediction"] = prediction
         return frame
+    if isinstance(field, VectorField | PointsField):
+        flat = pd.DataFrame(prediction.reshape(len(ids), -1), columns=list(value_names(field)))
+        return pd.concat([frame, flat], axis=1)
     frame["prediction"] = _names(prediction, field, classes)
     shares = pd.DataFrame(prediction, columns=[f"p_{one}" for one in classes])
     return pd.concat([frame, shares], axis=1)
@@ -193,14 +198,16 @@ def _columns(
     probability: bool,
 ) -> dict[str, NDArray[Any]]:
     """What goes under each column of the sample beside the id."""
-    if field.kind == "number":
+    if field.kind in ("number", "angle"):
         if len(wanted) != 1:
             raise DataError(
                 say("{where}: must have one column beside the id for a number; got {got}.", where=where, got=wanted)
             )
         return {wanted[0]: prediction}
+    if isinstance(field, VectorField | PointsField):
+        return _value_columns(wanted, prediction.reshape(len(prediction), -1), value_names(field), where)
     if len(wanted) == 1 and wanted[0] not in classes:
-        if field.kind == "label" and len(classes) == 2 and (probability or _holds_decimals(sample[wanted[0]])):
+        if field.kind in ONE_CLASS and len(classes) == 2 and (probability or _holds_decimals(sample[wanted[0]])):
             return {wanted[0]: prediction[:, 1]}
         return {wanted[0]: _names(prediction, field, classes)}
     found = {column: _class_of(column, classes) for column in wanted}
@@ -215,6 +222,31 @@ def _columns(
     if mistakes:
         raise DataError(mistakes)
     return {column: prediction[:, list(classes).index(str(one))] for column, one in found.items()}
+
+
+def value_names(field: VectorField | PointsField) -> tuple[str, ...]:
+    """Names of a field's single numbers: of its columns, or x, y, z, or `<point>_x`, `<point>_y`."""
+    if field.cell_columns:
+        return field.cell_columns
+    if isinstance(field, VectorField):
+        return ("x", "y", "z")[: field.n_numbers]
+    return tuple(f"{point}_{axis}" for point in field.point_names for axis in "xy")
+
+
+def _value_columns(wanted: list[str], values: NDArray[Any], names: tuple[str, ...], where: str) -> dict[str, NDArray[Any]]:
+    """Several numbers a row under the sample's columns: by their names where those are the same, else in their order."""
+    if len(wanted) != len(names):
+        raise DataError(
+            say(
+                "{where}: must have {n} columns beside the id, for {names}; got {got}.",
+                where=where,
+                n=len(names),
+                names=list(names),
+                got=wanted,
+            )
+        )
+    order = list(names) if set(names) == set(wanted) else wanted
+    return {column: values[:, order.index(column)] for column in wanted}
 
 
 def _class_of(column: str, classes: Sequence[str]) -> str | None:

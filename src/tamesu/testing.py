@@ -1,4 +1,4 @@
-"""Contract checks for learners of your own, and toy data whose answer is known.
+"""Contract checks for learners and kinds of field of your own, and toy data whose answer is known.
 
 from tamesu.testing import check_learner
 def test_my_learner():
@@ -7,10 +7,11 @@ def test_my_learner():
 
 from __future__ import annotations
 
+import copy
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,18 @@ from numpy.typing import NDArray
 
 from tamesu.config import AugmentConfig, ModelConfig, TrainConfig
 from tamesu.dataset import Dataset
-from tamesu.fields import Field, ImageField, LabelField, NumberField
+from tamesu.draws import Draws, make_draws, row_keys
+from tamesu.fields import AngleField, Boxes, Field, FieldBase, ImageField, LabelField, NumberField
+from tamesu.maps import make_maps
+from tamesu.symmetry import N_ELEMENTS, product
 
 if TYPE_CHECKING:
     from tamesu.learners.base import Learner
+    from tamesu.maps import Maps
     from tamesu.recipe import Recipe
 
 Size = tuple[int, int]
+Augmentation = Callable[[NDArray[Any], Draws], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,10 @@ class ArrayPictures:
     def shapes(self) -> NDArray[np.int64]:
         """Heights and widths.  (n, 2)"""
         return np.array([one.shape[:2] for one in self.arrays])
+
+    def sizes(self, index: NDArray[Any]) -> NDArray[np.int64]:
+        """Heights and widths of these.  (b, 2)"""
+        return self.shapes[index]
 
     def read(self, i: int, size: Size) -> NDArray[Any]:
         """One picture.  (h, w, c)"""
@@ -232,9 +242,109 @@ def check_rare(learner: Learner, dataset: Dataset, recipe: Recipe, target: str) 
         promise(bool(np.isfinite(values).all()), f"training on {n} rows in batches of {recipe.train.batch_size} must work")
 
 
+def check_augmentation(augment: Augmentation, pictures: NDArray[Any], low: float, high: float) -> None:
+    """Raises where something that varies pictures breaks the contract that verdicts stand on.
+
+    Args:
+        augment: Given pictures (b, h, w, c) and the draws of their rows, returns pictures.
+        pictures: At least three different ones.  (b, h, w, c)
+        low: What black is.
+        high: What white is.
+
+    Raises:
+        AssertionError: Says which promise is broken.
+    """
+    draws = make_draws(row_keys(range(len(pictures))), 0, 0)
+    given = pictures.copy()
+    given.flags.writeable = False  # whoever writes to it fails here
+    first = augment(given, draws)
+    promise(np.array_equal(given, pictures), "the pictures given must not be changed")
+    promise(first.shape == pictures.shape, f"must return the shape {pictures.shape}; got {first.shape}")
+    promise(first.dtype == pictures.dtype, f"must return the type {pictures.dtype}; got {first.dtype}")
+    promise(bool(np.isfinite(first).all() and first.min() >= low and first.max() <= high), f"must stay within {low} to {high}")
+    disturb_random_states()
+    promise(np.array_equal(first, augment(given, draws)), "the same draws must give the same pictures")
+    order = np.arange(len(pictures))[::-1]
+    turned = augment(pictures[order], Draws(draws.keys[order]))
+    promise(np.array_equal(first, turned[order]), "a row must not depend on its place in the batch")
+    alone = augment(pictures[1:2], Draws(draws.keys[1:2]))
+    promise(np.array_equal(first[1:2], alone), "a row must be varied alike alone and among others")
+
+
 def _first_blackened(pictures: Any, size: Size) -> ArrayPictures:
     arrays = [pictures.read(i, size) for i in range(len(pictures))]
     return ArrayPictures((np.zeros_like(arrays[0]), *arrays[1:]))
+
+
+def check_field(field: FieldBase, values: Any, others: Maps | None = None) -> None:
+    """Raises where a kind of field breaks the laws of maps, on values it has read.
+
+    The laws: nothing moved is nothing changed; what a map does, its inverse undoes; two maps one after the other are their
+    product acting once; two mirrors are none, four quarter turns are none, and a mirror turns a turn round. They are asked
+    of all pairs of the square's eight symmetries, for the rows whose values have an answer.
+
+    Args:
+        field: What is checked; its `act` and `allows`.
+        values: True of square pictures of 24 x 24 pixels, one a row.
+        others: More maps to be undone, one a row; of rows the field does not allow nothing is asked.
+
+    Raises:
+        AssertionError: Says which law is broken, and by which value.
+    """
+    square = [make_maps((24, 24), mirrored=element >= 4, turns=element % 4) for element in range(N_ELEMENTS)]
+    many = [one[np.zeros(len(values), dtype=np.int64)] for one in square]
+    _promise_alike(field, values, field.act(values, many[0]), "a map that moves nothing must change nothing")
+    promise(bool(field.allows(values, many[0]).all()), "a map that moves nothing must be allowed")
+    _check_rows_alone(field, values, many[5])
+    for first in range(N_ELEMENTS):
+        for second in range(N_ELEMENTS):
+            law = f"symmetry {first} and then {second} must be symmetry {product(first, second)}"
+            _check_product(field, values, many[first], many[second], law)
+    for maps in (*many, *(() if others is None else (others,))):
+        _check_undone(field, values, maps)
+
+
+def _check_product(field: FieldBase, values: Any, first: Maps, second: Maps, law: str) -> None:
+    known = field.allows(values, first) & field.allows(values, first.then(second))
+    between = field.act(values[known], first[known])
+    also = field.allows(between, second[known])
+    twice = field.act(between[also], second[known][also])
+    once = field.act(values[known][also], first.then(second)[known][also])
+    _promise_alike(field, once, twice, law)
+
+
+def _check_undone(field: FieldBase, values: Any, maps: Maps) -> None:
+    known = field.allows(values, maps)
+    moved, back = field.act(values[known], maps[known]), maps[known].inverse
+    promise(bool(field.allows(moved, back).all()), "what a map may do to a value, its inverse may undo")
+    _promise_alike(field, values[known], field.act(moved, back), "a map and then its inverse must change nothing")
+
+
+def _check_rows_alone(field: FieldBase, values: Any, maps: Maps) -> None:
+    before, allowed, together = copy.deepcopy(values), field.allows(values, maps), field.act(values, maps)
+    _promise_alike(field, before, values, "act must leave the values it is given as they are")
+    promise(allowed.shape == (len(values),) and allowed.dtype == bool, "allows must give one truth value a row")
+    promise(len(together) == len(values), "act must give one value a row")
+    for i in range(len(values)):
+        alone = field.act(values[i : i + 1], maps[i : i + 1])
+        _promise_alike(field, together[i : i + 1], alone, "a row must be moved alike alone and among others")
+        promise(bool(field.allows(values[i : i + 1], maps[i : i + 1])[0] == allowed[i]), "a row must be allowed alike alone")
+
+
+def _promise_alike(field: FieldBase, expected: Any, found: Any, law: str) -> None:
+    for one, other in zip(expected, found, strict=True):
+        promise(_are_alike(field, one, other), f"kind {field.kind!r}: {law}; got {other} for {one}")
+
+
+def _are_alike(field: FieldBase, one: Any, other: Any) -> bool:
+    if isinstance(one, Boxes):
+        return one.names == other.names and _are_alike(field, one.edges, other.edges)
+    if isinstance(field, AngleField):  # 180 and -180 degrees are one angle
+        period = np.deg2rad(field.period_deg) / field.unit_rad
+        return bool(np.isnan([one, other]).all() or abs((one - other + period / 2) % period - period / 2) < 1e-6)
+    if isinstance(one, (float, np.ndarray)):
+        return np.shape(one) == np.shape(other) and bool(np.allclose(one, other, rtol=1e-9, atol=1e-6, equal_nan=True))
+    return bool(one == other)
 
 
 def promise(kept: bool, text: str) -> None:

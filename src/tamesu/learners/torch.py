@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from tamesu.batches import Batch, Feed, make_batches, make_feed
+from tamesu.batches import Batch, make_batches
 from tamesu.config import TrainConfig
 from tamesu.errors import ConfigError
-from tamesu.fields import Field, ImageField
+from tamesu.feed import Feed, make_feed
+from tamesu.fields import Field, PictureField
 from tamesu.learners.base import OnEpoch
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
 from tamesu.learners.torch_steps import (
@@ -29,7 +30,7 @@ from tamesu.learners.torch_steps import (
     decay_groups,
     quiet_random_state,
 )
-from tamesu.losses import LOSSES
+from tamesu.losses import LOSSES, mixed_loss
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
 from tamesu.nets.heads import InputShape, Network, Standardise
@@ -50,8 +51,13 @@ class TorchLearner:
         """What of the recipe cannot be honoured, one sentence each."""
         mistakes = []
         if not recipe.inputs:
-            mistakes.append(say("fields: must have an input (an image, a label or a number that is no target); got none."))
-        has_images = any(isinstance(field, ImageField) for field in recipe.inputs.values())
+            mistakes.append(
+                say(
+                    "fields: must have an input (an image, a label or a number that is no target); got none. "
+                    "This version does not train on series, masks without input: true, or boxes."
+                )
+            )
+        has_images = any(isinstance(field, PictureField) for field in recipe.inputs.values())
         try:
             make_activation(recipe.model.activation)
         except ConfigError as error:
@@ -62,7 +68,9 @@ class TorchLearner:
 
     def _check_backbone(self, recipe: Recipe, dataset: Dataset) -> list[str]:
         fresh = recipe.model.model_copy(update={"weights": "none"}) if recipe.model.weights == "hub" else recipe.model
-        channels = {name: dataset.pictures[name].channels for name, one in recipe.inputs.items() if isinstance(one, ImageField)}
+        channels = {
+            name: dataset.pictures[name].channels for name, one in recipe.inputs.items() if isinstance(one, PictureField)
+        }
         try:
             with quiet_random_state(0, torch.device("cpu")):
                 Network(fresh, InputShape(channels, recipe.size, 0, ()), {})
@@ -87,7 +95,7 @@ class TorchLearner:
             pixels = fit_pixels(feed)
             feed = feed.with_ranges({name: (one.low, one.high) for name, one in pixels.items()})
             shape = InputShape(
-                {name: pictures.channels for name, pictures in feed.pictures.items()},
+                {name: feed.pictures[name].channels for name in feed.given},
                 recipe.size,
                 feed.inputs.table.shape[1],
                 tuple(feed.inputs.category_sizes),
@@ -177,10 +185,11 @@ class TorchLearner:
     def loss(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> Tensor:
         """Mean over rows of the targets' losses."""
         total = weight.new_zeros(())
+        partner, share = mixed_with(batch, training.device)
         for name, target in training.targets.items():
             encoded = torch.from_numpy(batch.targets[name][: batch.n_real]).to(training.device)
             smoothing = training.settings.label_smoothing
-            each = LOSSES[target.kind](raw[name], encoded, weight, torch, label_smoothing=smoothing)
+            each = mixed_loss(LOSSES[target.kind], raw[name], encoded, partner, share, weight, torch, label_smoothing=smoothing)
             total = total + each.sum() / weight.sum()
         return total
 
@@ -189,6 +198,14 @@ class TorchLearner:
         with torch.inference_mode(), autocast(recipe.train, device):
             raw = self.forward(network, batch, device)
         return {name: values.cpu().double() for name, values in raw.items()}
+
+
+def mixed_with(batch: Batch, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+    """Which row each of the batch's rows is mixed with, and how much of it is its own; None where nothing is.  (n,), (n,)"""
+    if batch.partner is None or batch.share is None:
+        return None, None
+    n = batch.n_real
+    return torch.from_numpy(batch.partner[:n]).to(device), torch.from_numpy(batch.share[:n]).to(device)
 
 
 def set_pixels(network: nn.Module, pixels: Mapping[str, FittedPixels]) -> None:

@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tamesu.batches import make_batches, make_feed
+from tamesu.arrows import ArrowField
+from tamesu.batches import InnerMaps, make_batches, maps_of
 from tamesu.errors import FitError
+from tamesu.feed import Feed, make_feed
 from tamesu.fields import Field, LabelField, NumberField, some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
 from tamesu.learners.torch_steps import count_batch_threads
+from tamesu.maps import Maps
 from tamesu.nets.heads import InputShape
 from tamesu.preprocess import FittedInputs
 from tamesu.recipe import Recipe
 from tamesu.targets import Target, target_from_json
 from tamesu.texts import say
+from tamesu.tta import all_maps, move_back, tta_feed, tta_views
 
 if TYPE_CHECKING:
     from tamesu.dataset import Dataset
@@ -49,24 +53,38 @@ class FittedTorch:
     device: torch.device
 
     def predict(self, rows: Dataset) -> dict[str, NDArray[Any]]:
-        """By target: (n, k) probabilities, or (n,) numbers in the target's unit.
+        """By target: (n, k) probabilities, (n,) numbers or angles, (n, 2) vectors, or (n, k, 2) places in original pixels.
+
+        Where the study asks for it, rows are seen through several maps and the predictions, moved back, are joined.
 
         Raises:
             FitError: A prediction is not finite.
         """
-        feed = make_feed(rows, self.recipe, self.inputs, {})
+        feed = tta_feed(make_feed(rows, self.recipe, self.inputs, {}), rows, self.recipe, self.inputs)
+        views = [self._predict_view(feed, inner, rows) for inner in tta_views(feed, self.recipe.tta, self.targets)]
+        if len(views) == 1:
+            return views[0]
+        return {name: target.join(np.stack([view[name] for view in views])) for name, target in self.targets.items()}
+
+    def _predict_view(self, feed: Feed, inner: InnerMaps | None, rows: Dataset) -> dict[str, NDArray[Any]]:
+        """By target, what is seen through the maps says of the original pictures; NaN where it says nothing."""
         pixels = max(1, self.recipe.size[0] * self.recipe.size[1])
         batch_size = int(np.clip(PREDICT_PIXELS // pixels, 1, 256))
         self.network.eval()
         parts: dict[str, list[torch.Tensor]] = {name: [] for name in self.targets}
-        for batch in make_batches(feed, batch_size, n_threads=count_batch_threads(self.device)):
+        maps: dict[str, list[Maps]] = {name: [] for name in self.targets}
+        for batch in make_batches(feed, batch_size, n_threads=count_batch_threads(self.device), inner=inner):
             for name, raw in self.learner.predict_step(self.network, batch, self.recipe, self.device).items():
                 parts[name].append(raw)
+                if batch.maps:
+                    maps[name].append(maps_of(self.targets[name].field, batch.maps))
         out = {}
         for name, target in self.targets.items():
             raw = torch.cat(parts[name]) if parts[name] else torch.zeros(0, target.n_outputs, dtype=torch.float64)
             out[name] = target.decode(raw, torch).numpy()
             self._check_finite(name, out[name], rows)
+            if maps[name]:
+                out[name] = move_back(target, out[name], feed, all_maps(maps[name]))
         return out
 
     def save(self, folder: Path) -> None:
@@ -126,4 +144,4 @@ def load_fitted_torch(learner: TorchLearner, folder: Path) -> FittedTorch:
 
 def network_inputs(recipe: Recipe) -> dict[str, Field]:
     """The inputs that are columns of the table."""
-    return {name: field for name, field in recipe.inputs.items() if isinstance(field, LabelField | NumberField)}
+    return {name: field for name, field in recipe.inputs.items() if isinstance(field, LabelField | NumberField | ArrowField)}

@@ -13,29 +13,34 @@ from numpy.typing import NDArray
 
 from tamesu.files import write_atomically
 from tamesu.report.pictures import HasOriginals, worst_pictures
+from tamesu.report.sheet_view import sheet_view
 from tamesu.report.view import make_view
+from tamesu.sheet import Sheet
 from tamesu.texts import LANGUAGES, language, say, use_language
 
 Sources = HasOriginals | Mapping[str, NDArray[Any]]
 
 
-def write_report(summary: Mapping[str, Any], path: str | Path, pictures: Sources | None = None) -> Path:
+def write_report(
+    summary: Mapping[str, Any], path: str | Path, pictures: Sources | None = None, sheet: Sheet | None = None
+) -> Path:
     """Write the report whole or not at all, and return where it is.
 
     Args:
         summary: From `summarise`, or read back from its JSON.
         path: The file to write; its folder is made if need be.
         pictures: The scored rows' pictures in their order, or pixels by row id; None: rows are shown as text.
+        sheet: A preview of what training sees; None: there is none.
 
     Raises:
         StoreError: The file cannot be written.
     """
     path = Path(path)
-    write_atomically(path, render_report(summary, pictures))
+    write_atomically(path, render_report(summary, pictures, sheet))
     return path
 
 
-def render_report(summary: Mapping[str, Any], pictures: Sources | None = None) -> str:
+def render_report(summary: Mapping[str, Any], pictures: Sources | None = None, sheet: Sheet | None = None) -> str:
     """The report as text, in the summary's language."""
     before = language()
     use_language(summary["lang"] if summary["lang"] in LANGUAGES else "en")
@@ -43,7 +48,8 @@ def render_report(summary: Mapping[str, Any], pictures: Sources | None = None) -
         found = summary["mistakes"]
         shown = worst_pictures(found["worst"], pictures) if found and pictures is not None else {}
         template = _environment().get_template("report.html.j2")
-        return template.render(s=summary, v=make_view(summary), pictures=shown, lang=language())
+        preview = None if sheet is None else sheet_view(sheet)
+        return template.render(s=summary, v=make_view(summary), pictures=shown, preview=preview, lang=language())
     finally:
         use_language(before)
 

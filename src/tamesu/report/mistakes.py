@@ -28,7 +28,7 @@ def describe_mistakes(result: StudyResult, dataset: Dataset | None) -> dict[str,
     scored = np.isfinite(prediction).reshape(len(prediction), -1).all(axis=1)
     if not scored.any():
         return None
-    describe = {"label": _of_label, "labels": _of_labels, "number": _of_number}[result.target_kind]
+    describe = DESCRIBED[result.target_kind]
     found = describe(result, prediction[scored], np.asarray(result.y)[scored])
     rows, loss = np.flatnonzero(scored), found.pop("_loss")
     order = np.argsort(-loss, kind="stable")[:MAX_WORST]
@@ -107,16 +107,46 @@ def _of_labels(result: StudyResult, p: NDArray[np.float64], y: NDArray[Any]) -> 
 
 def _of_number(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
     y = y.astype(np.float64)
+    said = prediction
+    if (period := result.target_period) is not None:  # drawn the short way round
+        prediction = y + (prediction - y + period / 2) % period - period / 2
     off = np.abs(prediction - y)
     shown = np.arange(len(y))
     if len(y) > MAX_POINTS:
         shown = np.sort(np.random.default_rng(0).choice(len(y), MAX_POINTS, replace=False))
     return {
         "points": np.stack([y[shown], prediction[shown]], axis=1),
-        "off_by": {"median": np.median(off), "90%": np.quantile(off, 0.9), "max": off.max()},
+        "off_by": _off_by(off),
         "_loss": off,
-        "_row": lambda i: {"truth": y[i], "prediction": prediction[i]},
+        "_row": lambda i: {"truth": y[i], "prediction": said[i]},
     }
+
+
+def _of_places(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
+    """Vectors (n, k), or points (n, k, 2) with NaN where one is not seen."""
+    distance = np.sqrt(((prediction - y) ** 2).sum(axis=-1)).reshape(len(y), -1)
+    seen = ~np.isnan(distance)
+    off = np.where(seen, distance, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return {
+        "off_by": _off_by(off),
+        "_loss": off,
+        "_row": lambda i: {"truth": y[i].tolist(), "prediction": prediction[i].tolist()},
+    }
+
+
+def _off_by(off: NDArray[np.float64]) -> dict[str, Any]:
+    return {"median": np.median(off), "90%": np.quantile(off, 0.9), "max": off.max()}
+
+
+DESCRIBED = {
+    "label": _of_label,
+    "direction": _of_label,
+    "labels": _of_labels,
+    "number": _of_number,
+    "angle": _of_number,
+    "vector": _of_places,
+    "points": _of_places,
+}
 
 
 def _inputs_of(rows: list[int], result: StudyResult, dataset: Dataset | None) -> list[dict[str, str]]:

@@ -27,17 +27,20 @@ def mistakes_view(summary: Mapping[str, Any]) -> View | None:
         "pairs": None,
         "labels": None,
         "scatter": None,
+        "off": None,
         "worst": _worst(found),
     }
-    if found["kind"] == "label":
+    if found["kind"] in ("label", "direction"):
         if found["counts"] is not None and len(found["classes"]) <= MAX_SHOWN_MATRIX:
             view["matrix"] = _matrix(found)
         view["pairs"] = [_pair(one) for one in found["pairs"][: 5 if view["matrix"] else None]]
     elif found["kind"] == "labels":
         view["labels"] = _labels(found)
         view["n_labels_hidden"] = max(0, len(found["per_class"]) - MAX_SHOWN_LABELS)
-    else:
+    elif "points" in found:
         view["scatter"] = _scatter(found)
+    else:
+        view["off"] = _off_text(found)
     return view
 
 
@@ -105,7 +108,6 @@ def _scatter(found: Mapping[str, Any]) -> View:
     def y(value: float) -> float:
         return round(bottom - axis.at(value) / 100 * height, 1)
 
-    off = found["off_by"]
     return {
         "points": [(x(truth), y(prediction)) for truth, prediction in points],
         "line": (x(axis.low), y(axis.low), x(axis.high), y(axis.high)),
@@ -121,13 +123,25 @@ def _scatter(found: Mapping[str, Any]) -> View:
         },
         "n_shown": words.count(len(points)),
         "all": len(points) == found["n_scored"],
-        "text": say(
-            "Half of the predictions are off by less than {median}, nine out of ten by less than {most}; the worst by {worst}.",
-            median=f"{off['median']:.3g}",
-            most=f"{off['90%']:.3g}",
-            worst=f"{off['max']:.3g}",
-        ),
+        "text": _off_text(found),
     }
+
+
+def _off_text(found: Mapping[str, Any]) -> str:
+    off = found["off_by"]
+    return say(
+        "Half of the predictions are off by less than {median}, nine out of ten by less than {most}; the worst by {worst}.",
+        median=f"{off['median']:.3g}",
+        most=f"{off['90%']:.3g}",
+        worst=f"{off['max']:.3g}",
+    )
+
+
+def _figures(value: Any) -> str:
+    """A number, the numbers of an arrow, or places; a dash for what is not seen."""
+    if isinstance(value, list):
+        return ("; " if any(isinstance(one, list) for one in value) else ", ").join(map(_figures, value))
+    return "—" if value is None or value != value else f"{value:.5g}"
 
 
 def _worst(found: Mapping[str, Any]) -> list[View]:
@@ -138,10 +152,10 @@ def _worst(found: Mapping[str, Any]) -> list[View]:
 
 
 def _worst_words(one: Mapping[str, Any], kind: str) -> View:
-    if kind == "number":
+    if kind in ("number", "angle", "vector", "points"):
         return {
-            "truth": f"{one['truth']:.5g}",
-            "prediction": f"{one['prediction']:.5g}",
+            "truth": _figures(one["truth"]),
+            "prediction": _figures(one["prediction"]),
             "more": say("off by {size}", size=f"{one['loss']:.3g}"),
         }
     if kind == "labels":

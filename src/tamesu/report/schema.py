@@ -48,6 +48,17 @@ BASELINE: dict[str, Kinds] = {
     "seconds": NUMBER,
     "folds": (list,),
 }
+MAPS: dict[str, Kinds] = {  # of `maps`, which older documents do not have
+    "epochs": INTEGER,
+    "epochs_counted": INTEGER,
+    "rows_seen": INTEGER,
+    "mirrored": NUMBER,
+    "flipped": NUMBER,
+    "turned": NUMBER,
+    "rotated_deg": NUMBER,
+    "redrawn": INTEGER,
+    "targets": (dict,),
+}
 SUMMARY: dict[str, Kinds] = {
     "schema": TEXT,
     "study": TEXT,
@@ -113,6 +124,8 @@ def _check_arm(arm: Any, shape: Mapping[str, Kinds], where: str) -> list[str]:
         found.append(f"{where}.interval: must be [low, high]; got {interval!r}")
     for i, fold in enumerate(arm["folds"]):
         found += _check(fold, FOLD, f"{where}.folds[{i}]")
+    if arm.get("maps") is not None:
+        found += _check(arm["maps"], MAPS, f"{where}.maps")
     return found
 
 

@@ -97,6 +97,7 @@ def _baseline(result: StudyResult) -> dict[str, Any]:
         "n_trainings": baseline.n_trainings,
         "seconds": baseline.seconds,
         "folds": _folds(baseline.folds),
+        "maps": baseline.maps,
     }
 
 
@@ -142,6 +143,7 @@ def _idea(arm: ArmResult) -> dict[str, Any]:
         **{name: None if judged is None else getattr(judged, name) for name in DETAILS},
         "patch": arm.patch,
         "folds": _folds(arm.folds),
+        "maps": arm.maps,
     }
 
 

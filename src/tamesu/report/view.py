@@ -20,6 +20,7 @@ PANEL_LEFT, PANEL_RIGHT, PANEL_TOP, PANEL_BOTTOM = 40, 6, 8, 22
 
 def make_view(summary: Mapping[str, Any]) -> View:
     """Everything the template needs but the pictures."""
+    from tamesu.report.maps_view import maps_view
     from tamesu.report.mistakes_view import mistakes_view
 
     return {
@@ -30,6 +31,7 @@ def make_view(summary: Mapping[str, Any]) -> View:
         "sensitivity": sensitivity_view(summary),
         "mistakes": mistakes_view(summary),
         "curves": curves_view(summary),
+        "maps": maps_view(summary),
         "cost": cost_view(summary),
     }
 

@@ -12,6 +12,7 @@ from tamesu.texts import language, say
 Summary = Mapping[str, Any]
 MINUS = "\u2212"
 SHOWN_NAMES = {  # the field's usual spelling, the same in every language
+    "angle_mae": "angle MAE",
     "auc": "AUC",
     "brier": "Brier score",
     "f1_macro": "macro F1",
@@ -23,6 +24,9 @@ SHOWN_NAMES = {  # the field's usual spelling, the same in every language
     "r2": "R²",
     "rmse": "RMSE",
     "rmsle": "RMSLE",
+    "vector_mae": "vector MAE",
+    "vector_mse": "vector MSE",
+    "vector_rmse": "vector RMSE",
 }
 SHARES = ("fraction", "share", "percent")  # units of metrics from 0 to 1, shown in percent
 

@@ -1,54 +1,21 @@
-"""The kinds of field: what a column means, and how its cells are read.
-
-A kind is one frozen model. `read` turns the raw column into one typed array, or raises `DataError` naming the rows.
-Kinds that are still to come (mask, depth, points, boxes, direction, series …) are further classes in this file and
-one more name in `Field`.
-"""
+"""Kinds that are cells of a table: label, labels, number, group, id, ignore."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveInt
-from pydantic import Field as Setting
+from pydantic import PositiveInt
 
 from tamesu.errors import DataError
+from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, some_rows
+from tamesu.symmetry import TILT_RAD, Symmetry
 from tamesu.texts import say
 
-# A class name in the settings: a bare 6 or true in YAML is that text.
-Name = Annotated[str, BeforeValidator(lambda value: as_text(value) if isinstance(value, (bool, int, float)) else value)]
-MISSING_TEXT = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-
-
-class FieldBase(BaseModel):
-    """What every kind of field has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    is_input: ClassVar[bool] = False
-    can_be_target: ClassVar[bool] = False
-
-    kind: str
-    column: str | None = None  # the table's column, where it is not named like the field
-    target: bool = False
-
-    def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> Any:
-        """The raw column as one typed array, rows in the table's order.
-
-        Raises:
-            DataError: Cells that this kind cannot be; names up to five row ids.
-        """
-        raise TypeError(f"fields of kind {self.kind!r} hold no values a learner reads")
-
-
-class ImageField(FieldBase):
-    """A picture: a file name relative to `data.root`, or an array (h, w) or (h, w, c) from Python."""
-
-    kind: Literal["image"] = "image"
-    is_input: ClassVar[bool] = True
-    channels: Literal["auto", "gray", "rgb", "rgba"] = "auto"
+if TYPE_CHECKING:
+    from tamesu.maps import Maps
 
 
 class LabelField(FieldBase):
@@ -59,7 +26,9 @@ class LabelField(FieldBase):
     can_be_target: ClassVar[bool] = True
     missing_values: tuple[Name, ...] = ()  # texts that mean "missing" beside the empty cell
     rare: PositiveInt = 1  # as an input: classes seen fewer times than this in the training rows are joined as "other"
-    mirror: Literal["same", "never"] | dict[Name, Name] | None = None  # what a mirrored picture does to the class
+    mirror: Mirror = None  # what a mirrored picture does to the class: {a: b} both ways; {swap_with: other_field}
+    turn: Mirror = None  # what a quarter turn anticlockwise does to it: {up: left, left: down, …}
+    pasted: Literal["same"] | None = None  # what an object pasted into the picture (augment.paste) does to it
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object."""
@@ -71,6 +40,23 @@ class LabelField(FieldBase):
             out[i] = None if text is None or text in missing else text
         return out
 
+    @property
+    def symmetry(self) -> Symmetry:
+        """What mirrors and turns do to the classes."""
+        return Symmetry(self.mirror, self.turn)
+
+    def act(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.object_]:  # noqa: D102
+        out = np.array(values, dtype=object)
+        for i in np.flatnonzero(maps.elements):
+            if values[i] is not None:
+                out[i] = self.symmetry.image(values[i], int(maps.elements[i]))
+        return out
+
+    def allows(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        symmetry = self.symmetry
+        seen = [one is None or symmetry.image(one, int(e)) is not None for one, e in zip(values, maps.elements, strict=True)]
+        return np.array(seen, dtype=bool) & bears(symmetry, maps)
+
 
 class LabelsField(FieldBase):
     """Any number of classes at once, in one cell: `cat dog`; an empty cell is none of them."""
@@ -78,7 +64,8 @@ class LabelsField(FieldBase):
     kind: Literal["labels"] = "labels"
     can_be_target: ClassVar[bool] = True
     separator: str = " "
-    mirror: Literal["same", "never"] | dict[Name, Name] | None = None
+    mirror: Mirror = None
+    turn: Mirror = None
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """A tuple of class names a row.  (n,) object."""
@@ -93,6 +80,26 @@ class LabelsField(FieldBase):
                 out[i] = tuple(sorted({part for part in parts if part}))
         return out
 
+    @property
+    def symmetry(self) -> Symmetry:
+        """What mirrors and turns do to the classes."""
+        return Symmetry(self.mirror, self.turn)
+
+    def act(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.object_]:  # noqa: D102
+        out = np.empty(len(values), dtype=object)
+        for i, (names, element) in enumerate(zip(values, maps.elements, strict=True)):
+            images = [self.symmetry.image(name, int(element)) for name in names]
+            out[i] = tuple(sorted(image for image in images if image is not None))
+        return out
+
+    def allows(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        symmetry = self.symmetry
+        seen = [
+            all(symmetry.image(name, int(e)) is not None for name in names)
+            for names, e in zip(values, maps.elements, strict=True)
+        ]
+        return np.array(seen, dtype=bool) & bears(symmetry, maps)
+
 
 class NumberField(FieldBase):
     """A quantity."""
@@ -105,7 +112,9 @@ class NumberField(FieldBase):
     zero_is_missing: bool = False
     indicator: bool = False  # one more input that is 1 where the value was missing
     scale: Literal["standard", "minmax", "none"] = "standard"
-    mirror: Literal["same", "negate", "never"] | None = None  # what a mirrored picture does to the number
+    mirror: Literal["same", "negate", "never"] | SwapWith | None = None  # what a mirrored picture does to the number
+    turn: Literal["same", "never"] | None = None  # what a rotated one does
+    pasted: Literal["same"] | None = None  # what an object pasted into the picture (augment.paste) does to it
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.float64]:
         """Values, NaN where missing.  (n,) float64."""
@@ -138,6 +147,15 @@ class NumberField(FieldBase):
             raise DataError(say("{where}: {rows} must be finite; got an infinite number.", where=where, rows=endless))
         return values
 
+    def act(self, values: NDArray[np.float64], maps: Maps) -> NDArray[np.float64]:  # noqa: D102
+        return np.where(maps.mirrored, -values, values) if self.mirror == "negate" else values
+
+    def allows(self, values: NDArray[np.float64], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        allowed = np.ones(len(maps), dtype=bool)
+        if self.mirror in ("never", None):
+            allowed &= ~maps.mirrored
+        return allowed if self.turn == "same" else allowed & (np.abs(maps.angle_rad) <= TILT_RAD)
+
 
 class GroupField(FieldBase):
     """What belongs together (a person, a track, a day): never split between training and scored rows."""
@@ -166,26 +184,6 @@ class IgnoreField(FieldBase):
     kind: Literal["ignore"] = "ignore"
 
 
-Field = Annotated[
-    ImageField | LabelField | LabelsField | NumberField | GroupField | IdField | IgnoreField,
-    Setting(discriminator="kind"),
-]
-KINDS: tuple[str, ...] = ("image", "label", "labels", "number", "group", "id", "ignore")
-
-
-def as_text(value: object) -> str:
-    """A cell as the text a person would write: 3.0 read from a float column is '3', blanks around are dropped."""
-    if isinstance(value, (bool, np.bool_)):
-        return str(bool(value))
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
-def some_rows(ids: NDArray[Any], mask: NDArray[np.bool_], at_most: int = 5) -> str:
-    """`rows 'a', 'b' (and 7 more)`: which rows a message is about."""
-    hit = ", ".join(repr(str(one)) for one in ids[mask][:at_most])
-    n = int(mask.sum())
-    if n == 1:
-        return say("row {ids}", ids=hit)
-    return say("rows {ids}", ids=hit) if n <= at_most else say("rows {ids} (and {n} more)", ids=hit, n=n - at_most)
+def bears(symmetry: Symmetry, maps: Maps) -> NDArray[np.bool_]:
+    """The rows that are not turned to between two quarter turns, or to which that does nothing.  (b,)"""
+    return np.full(len(maps), symmetry.bears_any_tilt) | (np.abs(maps.tilt_rad) <= TILT_RAD)

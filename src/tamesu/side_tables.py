@@ -1,0 +1,147 @@
+"""A second table with any number of rows a sample, such as its boxes or its times: read once, handed out by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tamesu.errors import DataError, suggest
+from tamesu.fields import MISSING_TEXT, SideTable, as_text, some_rows
+from tamesu.fields.cells import Rows
+from tamesu.sources import read_source
+from tamesu.texts import say
+
+
+@dataclass(frozen=True, eq=False)
+class SideRows:
+    """A side table in memory, its rows sorted by key and, within a key, as the study orders them.
+
+    Attributes:
+        keys: In the order of `starts`.  (k,) object of str
+        starts: Where each key's rows start; one more for the end.  (k + 1,)
+        numbers: NaN where a cell is empty.  (m, c)
+        names: What each row is called; () without a name column.  m
+    """
+
+    keys: NDArray[np.object_]
+    starts: NDArray[np.int64]
+    numbers: NDArray[np.float64]
+    names: tuple[str, ...]
+
+    def cells(self, keys: Iterable[str]) -> tuple[pd.Series, NDArray[np.bool_]]:
+        """The rows of each key as one cell, none where there are none; and which of the table's keys were asked for.  (k,)"""
+        place = {key: i for i, key in enumerate(self.keys)}
+        n_columns = self.numbers.shape[1]
+        none = Rows(np.empty((0, n_columns)), ())
+        found = [place.get(key, -1) for key in keys]
+        out = np.empty(len(found), dtype=object)
+        asked = np.zeros(len(self.keys), dtype=bool)
+        for i, at in enumerate(found):
+            if at < 0:
+                out[i] = none
+                continue
+            start, end = self.starts[at], self.starts[at + 1]
+            out[i] = Rows(self.numbers[start:end], self.names[start:end])
+            asked[at] = True
+        return pd.Series(out), asked
+
+
+def read_side_table(table: SideTable, *, key: str, base: Path) -> SideRows:
+    """The whole table.
+
+    Args:
+        table: Which file, and what its columns mean.
+        key: What the study calls it, such as "fields.cells.table.file".
+        base: The study's folder.
+
+    Raises:
+        DataError: Everything that is wrong with it: no such file or column, cells that are no numbers, rows without a key.
+    """
+    wanted = [table.key, *table.columns, *(one for one in (table.name, table.order) if one is not None)]
+    numbers = {*table.columns, *([table.order] if table.order else [])} - {table.key, table.name}
+    raw = read_source(table.file, key=key, base=base, root=base, numbers=numbers, used=set(wanted))
+    absent = [name for name in dict.fromkeys(wanted) if name not in raw.frame]
+    if absent:
+        raise DataError(
+            [
+                say(
+                    "{where}: must have the column {column!r}; it is not there.{near}",
+                    where=table.file,
+                    column=name,
+                    near=suggest(name, raw.columns),
+                )
+                for name in absent
+            ]
+        )
+    texts = _texts(raw.frame[table.key])
+    lines = np.arange(len(texts)) + 2  # as an editor counts them, below the header
+    mistakes = _empty(f"{table.file} {table.key}", texts, lines.astype(object))
+    numbers_of = np.empty((len(texts), len(table.columns)))
+    for i, name in enumerate(table.columns):
+        numbers_of[:, i], more = _numbers(raw.frame[name], f"{table.file} {name}", texts)
+        mistakes += more
+    names = () if table.name is None else _texts(raw.frame[table.name])
+    if table.name is not None:
+        mistakes += _empty(f"{table.file} {table.name}", names, texts)
+    place = np.zeros(len(texts), dtype=np.int64)
+    if table.order is not None:
+        place, more = _places(raw.frame[table.order], f"{table.file} {table.order}", texts)
+        mistakes += more
+    if mistakes:
+        raise DataError(mistakes)
+    codes, keys = pd.factorize(texts)
+    order = np.lexsort((place, codes))  # stable: rows of one place stay as they are written
+    starts = np.searchsorted(codes[order], np.arange(len(keys) + 1))
+    named = tuple(np.asarray(names, dtype=object)[order]) if len(names) else ()
+    return SideRows(np.asarray(keys, dtype=object), starts, numbers_of[order], named)
+
+
+def _texts(column: pd.Series) -> NDArray[np.object_]:
+    """Cells as a person would write them; the empty text where there is none.  (m,)"""
+    codes, found = pd.factorize(column)
+    return np.array([*(as_text(one) for one in found), ""], dtype=object)[codes]
+
+
+def _empty(where: str, texts: Any, ids: NDArray[Any]) -> list[str]:
+    """Cells that must say something and do not."""
+    blank = np.asarray(texts, dtype=object) == ""
+    return [say("{where}: {rows} must not be empty.", where=where, rows=_samples(ids, blank))] if blank.any() else []
+
+
+def _places(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
+    """Where each row stands: by number if the cells are numbers, else as texts, such as dates, are sorted.  (m,)"""
+    mistakes = []
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        wrong = pd.to_numeric(column, errors="coerce").isna().to_numpy() & column.notna().to_numpy()
+        if wrong.any() and not wrong[column.notna()].all():
+            value = column[wrong].iloc[0]
+            rows = _samples(keys, wrong)
+            mistakes.append(say("{where}: {rows} must be numbers; got {value!r}.", where=where, rows=rows, value=value))
+    place, _ = pd.factorize(column, sort=True)
+    return place, mistakes + _empty(where, np.where(place < 0, "", "x"), keys)
+
+
+def _numbers(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.float64], list[str]]:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan), []
+    texts = _texts(column)
+    blank = np.array([text.lower() in MISSING_TEXT for text in texts], dtype=bool)
+    values = pd.to_numeric(pd.Series(texts).mask(blank), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.isnan(values) & ~blank
+    if not wrong.any():
+        return values, []
+    return values, [
+        say("{where}: {rows} must be numbers; got {value!r}.", where=where, rows=_samples(keys, wrong), value=texts[wrong][0])
+    ]
+
+
+def _samples(ids: NDArray[Any], mask: NDArray[np.bool_]) -> str:
+    """Each sample once, however many of its rows are meant."""
+    unique = pd.unique(ids[mask])
+    return some_rows(np.asarray(unique, dtype=object), np.ones(len(unique), dtype=bool))

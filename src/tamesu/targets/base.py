@@ -1,0 +1,117 @@
+"""What every target can do: from values to what is trained, from raw outputs to a prediction, and both through maps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tamesu.maps import Maps
+
+
+@dataclass(frozen=True, eq=False)
+class Target(ABC):
+    """What is predicted for one field.
+
+    Maps go from the pixels of the original picture to the frame that a network sees. What is encoded, and what is
+    predicted, is true of the original; `move` gives what is true of the frame, `move_back` is its opposite.
+
+    Attributes:
+        name: The field's name.
+        field: What the study says about it.
+        classes: Sorted names of the classes; empty where there are none.
+    """
+
+    name: str
+    field: Any
+    classes: tuple[str, ...] = ()
+    learned: ClassVar[tuple[str, ...]] = ()  # attributes that `fit` sets
+
+    @property
+    def kind(self) -> str:
+        """The kind of its field."""
+        return str(self.field.kind)
+
+    @property
+    def n_outputs(self) -> int:
+        """Raw outputs a network has for it."""
+        return len(self.classes)
+
+    @property
+    def prediction_shape(self) -> tuple[int, ...]:
+        """Of one row's prediction."""
+        return (len(self.classes),)
+
+    @abstractmethod
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values as their field reads them, as what is trained.
+
+        Raises:
+            DataError: A class that is not known, or a value that is missing.
+        """
+
+    @abstractmethod
+    def decode(self, raw: Any, xp: ModuleType) -> Any:
+        """Raw outputs (n, n_outputs) as a prediction, true of what the network saw."""
+
+    def truth(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values as their field reads them, as what predictions are scored against."""
+        return self.encode(values)
+
+    def fit(self, values: NDArray[Any]) -> Target:
+        """The target as the training rows' values make it."""
+        return self
+
+    def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:
+        """The rows for which it is known what the map makes of them.  (b,)"""
+        return np.ones(len(maps), dtype=bool)
+
+    @abstractmethod
+    def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:
+        """What is trained once pictures are seen through the maps: the encoding of what the field's `act` gives."""
+
+    @abstractmethod
+    def move_back(self, prediction: NDArray[Any], maps: Maps) -> NDArray[Any]:
+        """A prediction made from pictures seen through the maps, as one of the originals; NaN where it says nothing of them.
+
+        Args:
+            prediction: (b, *prediction_shape)
+        """
+
+    def speaks(self, maps: Maps) -> NDArray[np.bool_]:
+        """The maps through which a prediction says anything of the original, whatever its class.  (b,)"""
+        nothing = np.ones((len(maps), *self.prediction_shape))
+        return np.isfinite(self.move_back(nothing, maps)).reshape(len(maps), -1).any(axis=1)
+
+    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Several predictions of the same rows as one.
+
+        Args:
+            predictions: NaN where one says nothing.  (v, n, *prediction_shape)
+
+        Returns:
+            NaN where none says anything.  (n, *prediction_shape)
+        """
+        return mean_known(predictions)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `target_from_json` makes the same target of."""
+        kept = {"name": self.name, "field": self.field.model_dump(mode="json"), "classes": list(self.classes)}
+        return kept | {one: getattr(self, one) for one in self.learned}
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the first axis of what is not NaN; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(axis=0)
+    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
+
+
+def unless(wrong: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.float64]:
+    """The values of each row, NaN for rows that are `wrong`.  (b, …)"""
+    return np.where(wrong.reshape(-1, *(1,) * (values.ndim - 1)), np.nan, values)

@@ -1,0 +1,178 @@
+"""Targets that are classes: label, labels, direction. A map permutes them, as far as it is said what it makes of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamesu.errors import DataError, suggest
+from tamesu.fields.table import bears
+from tamesu.losses import log_softmax, sigmoid
+from tamesu.symmetry import NEVER, Symmetry
+from tamesu.targets.base import Target, mean_known, unless
+from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.maps import Maps
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTarget(Target):
+    """One class out of several.  encoded: (n,) codes; prediction: (n, k) probabilities."""
+
+    def encode(self, values: NDArray[Any]) -> NDArray[np.int64]:  # noqa: D102
+        codes = {name: i for i, name in enumerate(self.classes)}
+        return np.array([_code(codes, value, self) for value in values], dtype=np.int64)
+
+    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+        return xp.exp(log_softmax(raw, xp))
+
+    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean probability of each class, over the views that know the class.
+
+        A view without some classes (those that are never mirrored, in a mirror) says how the rest compare: its
+        probabilities are scaled to what the views of all classes give to that rest.
+        """
+        known = ~np.isnan(predictions)
+        whole: NDArray[np.bool_] = np.all(known, axis=2)
+        part = known.any(axis=2) & ~whole
+        if not part.any():
+            return mean_known(predictions)
+        of_all = mean_known(np.where(whole[:, :, None], predictions, np.nan))
+        given = np.nansum(predictions, axis=2)
+        due = np.where(known, of_all, 0).sum(axis=2)
+        factor = np.divide(due, given, out=np.ones_like(given), where=part & (given > 0) & ~np.isnan(due))
+        mean = mean_known(predictions * factor[:, :, None])
+        return mean / mean.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTarget(ClassTarget):
+    """A class for which the study says what a mirror and a quarter turn make of it."""
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """For each symmetry of the square and each class the class it is seen as; NEVER where there is none.  (8, k)"""
+        return self.symmetry.codes(self.classes)
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """What mirrors and turns do to the classes."""
+        return self.field.symmetry
+
+    def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        return (self.codes[maps.elements, encoded] != NEVER) & bears(self.symmetry, maps)
+
+    def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        return self.codes[maps.elements, encoded]
+
+    def move_back(self, prediction: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        back = _unswapped(prediction, self.codes[maps.elements])
+        return unless(~bears(self.symmetry, maps) | _is_of_other_field(self, maps), back)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsTarget(Target):
+    """Any number of classes at once.  encoded: (n, k) 0 or 1; prediction: (n, k) probabilities."""
+
+    def encode(self, values: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
+        codes = {name: i for i, name in enumerate(self.classes)}
+        encoded = np.zeros((len(values), len(self.classes)), dtype=np.float32)
+        for i, names in enumerate(values):
+            encoded[i, [_code(codes, name, self) for name in names]] = 1
+        return encoded
+
+    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+        return sigmoid(raw, xp)
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """As of a label.  (8, k)"""
+        return self.field.symmetry.codes(self.classes)
+
+    def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        lost = (self.codes[maps.elements] == NEVER) & (encoded > 0)
+        return ~lost.any(axis=1) & bears(self.field.symmetry, maps)
+
+    def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        codes = self.codes[maps.elements]
+        rows, columns = np.nonzero(codes != NEVER)
+        moved = np.zeros_like(encoded)
+        moved[rows, codes[rows, columns]] = encoded[rows, columns]
+        return moved
+
+    def move_back(self, prediction: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        return unless(~bears(self.field.symmetry, maps), _unswapped(prediction, self.codes[maps.elements]))
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionTarget(ClassTarget):
+    """A class that is a direction in the picture; classes without an angle stay."""
+
+    @cached_property
+    def _angles_rad(self) -> NDArray[np.float64]:
+        """NaN for a class without an angle.  (k,)"""
+        return np.deg2rad(np.array([self.field.angles.get(name, np.nan) for name in self.classes], dtype=np.float64))
+
+    def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        codes, off_rad = self._images(maps)
+        rows = np.arange(len(maps))
+        return (codes[rows, encoded] != NEVER) & self._is_near(off_rad[rows, encoded])
+
+    def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        return self._images(maps)[0][np.arange(len(maps)), encoded]
+
+    def move_back(self, prediction: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
+        codes, off_rad = self._images(maps)
+        in_order = np.sort(codes, axis=1)
+        twice = ((in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NEVER)).any(axis=1)
+        return unless(twice | ~self._is_near(off_rad).all(axis=1), _unswapped(prediction, codes))
+
+    def _is_near(self, off_rad: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return off_rad <= self.field.tolerance_rad + 1e-9
+
+    def _images(self, maps: Maps) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each map and class the class next to where its arrow points, and how far off that is.  (b, k), (b, k) rad"""
+        k = len(self.classes)
+        codes = np.tile(np.arange(k), (len(maps), 1))
+        off_rad = np.zeros((len(maps), k))
+        arrows = np.flatnonzero(~np.isnan(self._angles_rad))
+        if len(arrows):
+            own = self._angles_rad[arrows]
+            moved = np.where(maps.mirrored[:, None], np.pi - own, own) + maps.angle_rad[:, None]
+            best, off = self.field.nearest(moved.ravel())
+            place = {name: i for i, name in enumerate(self.classes)}
+            code_of = np.array([place.get(name, NEVER) for name in self.field.angles], dtype=np.int64)
+            codes[:, arrows], off_rad[:, arrows] = code_of[best].reshape(moved.shape), off.reshape(moved.shape)
+        return codes, off_rad
+
+
+def _unswapped(prediction: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each class's probability read from the class it is seen as; NaN where that is none.  (b, k), (b, k)"""
+    back = np.take_along_axis(prediction, np.maximum(codes, 0), axis=1)
+    return np.where(codes == NEVER, np.nan, back)
+
+
+def _is_of_other_field(target: Target, maps: Maps) -> NDArray[np.bool_]:
+    """The mirrored rows, if fields change places in a mirror: what is seen there is the other field's.  (b,)"""
+    return maps.mirrored & (target.field.swap_with is not None)
+
+
+def _code(codes: dict[str, int], value: Any, target: Target) -> int:
+    try:
+        return codes[value]
+    except KeyError:
+        hint = suggest(value, codes) if value is not None else ""
+        raise DataError(
+            say(
+                "target {name}: must be a class of the training table; got {value!r}.{hint}",
+                name=target.name,
+                value=value,
+                hint=hint,
+            )
+        ) from None
