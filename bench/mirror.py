@@ -1,6 +1,6 @@
 """What mirroring is worth on real signs: `gtsrb_directions`, train rows, grouped by track, 5 folds, 32 px.
 
-    TAMESU_DATA=../shared/data python bench/mirror.py [--out FOLDER] [--epochs 20]
+    TAMESU_DATA=../shared/data python bench/mirror.py [--out FOLDER] [--epochs 12]
 
 `mirror` swaps the classes as the data set's own `class_id_if_mirrored` says and should help; `mirror-naive` keeps them, as
 libraries do that know nothing of the classes, and should hurt. Prints the table of verdicts, then the same as JSON.
@@ -39,7 +39,7 @@ def main() -> None:
     """Write the study, try it, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-mirror"))
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     options = parser.parse_args()
     folder = DATA / "gtsrb_directions"
     table = pd.read_csv(folder / "labels.csv")

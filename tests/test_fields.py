@@ -20,6 +20,7 @@ from tamesu.fields import (
     FieldBase,
     LabelField,
     LabelsField,
+    MaskField,
     NumberField,
     PointsField,
     SeriesField,
@@ -340,6 +341,34 @@ def test_angles_by_hand(field, mirrored, turned):
     """30 degrees, from wherever 0 points, in whichever direction."""
     np.testing.assert_allclose(field.act(np.array([30.0]), MIRROR), [mirrored], atol=1e-9)
     np.testing.assert_allclose(field.act(np.array([30.0]), TURN), [turned], atol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["uint8", "uint16"]))
+def test_ids_of_a_mask_change_places_in_a_mirror_and_back(seed, dtype):
+    """Seen through a mirror twice, a mask is itself; what is left of the middle is always the left one."""
+    field = MaskField(names={1: "left_lung", 2: "right_lung", 7: "heart"}, mirror={"left_lung": "right_lung"})
+    masks = np.random.default_rng(seed).choice([0, 1, 2, 7, 9], (4, 5, 6, 1)).astype(dtype)
+    maps = make_maps((5, 6), mirrored=[True, False, True, False])
+    before = masks.copy()
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        return field.act(np.where(maps.mirrored[:, None, None, None], values[:, :, ::-1], values), maps)
+
+    once = seen(masks)
+    assert once.dtype == masks.dtype
+    np.testing.assert_array_equal(once[0] == 1, masks[0, :, ::-1] == 2)
+    np.testing.assert_array_equal(once[0] == 7, masks[0, :, ::-1] == 7)
+    np.testing.assert_array_equal(once[1], masks[1])
+    np.testing.assert_array_equal(seen(once), masks)
+    np.testing.assert_array_equal(masks, before)
+
+
+@pytest.mark.parametrize(("mirror", "allowed"), [("never", False), ({"heart": "never"}, False), ("same", True), (None, True)])
+def test_masks_that_are_never_mirrored(mirror, allowed):
+    field = MaskField(names={1: "left_lung", 2: "right_lung", 7: "heart"}, mirror=mirror)
+    assert field.allows(None, MIRROR)[0] == allowed
+    assert field.allows(None, TURN)[0]
 
 
 def test_fields_that_change_places_do_so_twice():

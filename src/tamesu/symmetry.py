@@ -18,9 +18,8 @@ from tamesu.errors import suggest
 from tamesu.texts import say
 
 NEVER = -1  # in a table of images: this class has none
-TILT_RAD = (
-    np.deg2rad(15.0) + 1e-9
-)  # what a hand-held camera tilts by: up to here, rounding allowed for, a picture says the same
+# what a hand-held camera tilts by: up to here, rounding allowed for, a picture says the same
+TILT_RAD = np.deg2rad(15.0) + 1e-9
 Moves = Literal["same", "never"] | Mapping[str, str] | None
 N_ELEMENTS = 8  # of the square's symmetries: 4 * mirrored + quarter turns after it
 

@@ -81,7 +81,8 @@ class MaskField(FieldBase):
         return out
 
     def allows(self, values: NDArray[Any] | None, maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
-        return ~maps.mirrored if self.mirror == "never" else np.ones(len(maps), dtype=bool)
+        imageless = None in Symmetry(self.mirror).mirror_images.values()  # which ids a mask holds is known too late
+        return ~maps.mirrored if self.mirror == "never" or imageless else np.ones(len(maps), dtype=bool)
 
 
 class DepthField(FieldBase):
