@@ -8,13 +8,25 @@ import numpy as np
 import pytest
 
 from tamesu.batches import draw_batch_maps, make_batches, rows_of_epoch
-from tamesu.config import AugmentConfig
+from tamesu.config import AugmentConfig, TtaConfig
 from tamesu.feed import make_feed
-from tamesu.fields import AngleField, ImageField, LabelField, MaskField, NumberField, PictureField, SwapWith, VectorField
+from tamesu.fields import (
+    AngleField,
+    GroupField,
+    ImageField,
+    LabelField,
+    MaskField,
+    NumberField,
+    PictureField,
+    SwapWith,
+    VectorField,
+)
+from tamesu.folds import Split
 from tamesu.moving import elements_drawn
 from tamesu.preprocess import fit_inputs
 from tamesu.targets import make_target
 from tamesu.testing import ArrayPictures, toy_pictures, toy_recipe
+from tamesu.trial import make_trial, run_trial
 
 SIDE = LabelField(target=True, mirror={"left": "right"}, turn="same")
 
@@ -148,3 +160,41 @@ def test_ids_of_a_mask_follow_the_mirror():
         np.testing.assert_array_equal(seen, ids[0])
     never = {**fields, "organ": mask.model_copy(update={"mirror": "never"})}
     assert not one_epoch(feed_of(rows, never, {"mirror": 1.0}), 30)[2].mirrored.any()
+
+
+SHADES = ("bright", "dim")
+
+
+def poison_case(name):
+    """Rows, recipe, and the columns that scored rows must be able to hold anything in."""
+    rows = toy_pictures(48)
+    shade = rows.table["shade"].to_numpy()
+    rows = replace(
+        rows,
+        table=rows.table.assign(left=shade, right=np.roll(shade, 1)),
+        classes={**rows.classes, ("left", "label"): SHADES, ("right", "label"): SHADES},
+        digests={**rows.digests, "left": "l", "right": "r"},
+    )
+    if name == "a field beside the target":
+        left, right = LabelField(target=True, mirror={"swap_with": "right"}), GroupField()  # no input: read in training alone
+        fields, augment, hidden = {"picture": ImageField(), "left": left, "right": right}, {"mirror": 0.5}, ("left", "right")
+        tta = {}
+    else:
+        fields, augment, hidden = {"picture": ImageField(), "side": SIDE}, {"mirror": 0.5, "turn": 0.3}, ("side",)
+        augment |= {"mixup": 0.4, "cutmix": 1.0, "balance": 0.5, "crop": 0.2, "noise": 0.1}
+        tta = {"mirror": True, "turns": True, "draws": 2}
+    return rows, toy_recipe(fields, (12, 12), augment=augment).model_copy(update={"tta": TtaConfig(**tta)}), hidden
+
+
+@pytest.mark.parametrize("name", ["a field beside the target", "everything at once"])
+def test_what_scored_rows_hold_cannot_matter(name):
+    rows, recipe, hidden = poison_case(name)
+    split = Split(0, 0, np.arange(12, 48), np.arange(12))
+    clean, _ = run_trial(rows, make_trial(rows, recipe, split), "cpu", 1)
+    table = rows.table.copy()
+    for column in hidden:
+        table.loc[split.test, column] = "poison"
+    poisoned, _ = run_trial(replace(rows, table=table), make_trial(rows, recipe, split), "cpu", 1)
+    target = recipe.target[0]
+    assert clean.predictions[target].tobytes() == poisoned.predictions[target].tobytes()
+    assert set(recipe.companions) == {"right"} & set(hidden)
