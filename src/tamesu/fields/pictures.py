@@ -97,7 +97,7 @@ class DepthField(FieldBase):
     of: str | None = None  # the picture it lies on, if any; then sizes must be equal
     unit_m: PositiveFloat = 0.001  # metres of one step
     missing: float = 0.0  # the stored value that means "no reading"
-    resample: Literal["nearest", "linear"] = "nearest"  # linear: smoother, never across a hole, but between near and far at edges
+    resample: Literal["nearest", "linear"] = "nearest"  # linear never crosses a hole, but blurs edges of depth
     camera: Camera | None = None  # fx, fy, cx, cy in pixels of the original
     mirror: SwapWith | None = None
 
