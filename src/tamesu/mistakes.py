@@ -186,7 +186,7 @@ def _hint(here: Any, value: Any) -> str:
     return ""
 
 
-# ---- rules, from the types in config.py and fields.py: each is stated once, there
+# ---- rules, from the types in config.py and fields: each is stated once, there
 
 
 def rule_of(annotation: Any) -> str:
