@@ -111,7 +111,8 @@ def test_one_sentence_for_each_meaning_however_many_settings_ask():
 def test_an_input_may_say_nothing():
     fields = {"age": {"kind": "number"}, "site": {"kind": "label"}, "p": {"kind": "image"}}
     target = {"kind": "label", "target": True, "mirror": "same", "turn": "same"}
-    config_from_mapping({"fields": {**fields, "y": target}, "augment": {"mirror": 0.5, "turn": 0.5}})
+    config = config_from_mapping({"fields": {**fields, "y": target}, "augment": {"mirror": 0.5, "turn": 0.5}})
+    assert config.fields["site"].mirror is None
 
 
 def test_an_idea_may_declare_otherwise_knowingly():

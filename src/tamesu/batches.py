@@ -180,12 +180,13 @@ def _training_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, draws
         return replace(batch, maps=maps)
     kinds = {name: feed.fields[name].kind for name in feed.given}
     mixed = mix({name: pictures[name] for name in feed.given}, kinds, feed.augment, draws)
+    partner, share = mixed.padded(batch_size)
     return replace(
         batch,
         pictures={name: _padded(values, batch_size) for name, values in mixed.pictures.items()},
         table=_padded(mixed.table(table), batch_size),
-        partner=np.concatenate([mixed.partner, np.arange(len(index), batch_size)]),
-        share=_padded(mixed.share, batch_size, filling=1),
+        partner=partner,
+        share=share,
         maps=maps,
     )
 

@@ -113,6 +113,15 @@ def as_text(value: object) -> str:
     return str(value).strip()
 
 
+def read_classes(column: pd.Series, missing: frozenset[str] = frozenset({""})) -> NDArray[np.object_]:
+    """Class names as text, None for empty cells and for those that mean "missing".  (n,) object"""
+    out = np.empty(len(column), dtype=object)
+    for i, value in enumerate(column.astype(object).to_numpy()):
+        text = None if value is None or value is pd.NA or value != value else as_text(value)
+        out[i] = None if text is None or text in missing else text
+    return out
+
+
 def some_rows(ids: NDArray[Any], mask: NDArray[np.bool_], at_most: int = 5) -> str:
     """`rows 'a', 'b' (and 7 more)`: which rows a message is about."""
     hit = ", ".join(repr(str(one)) for one in ids[mask][:at_most])

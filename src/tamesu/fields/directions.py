@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Setting
 
 from tamesu.errors import DataError
-from tamesu.fields.base import FieldBase, Name, as_text, some_rows
+from tamesu.fields.base import FieldBase, Name, read_classes, some_rows
 from tamesu.fields.cells import read_numbers
 from tamesu.geometry import move_angles, move_vectors
 from tamesu.symmetry import TILT_RAD
@@ -107,11 +107,7 @@ class DirectionField(FieldBase):
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object"""
-        values = column.astype(object).to_numpy()
-        out = np.empty(len(values), dtype=object)
-        for i, value in enumerate(values):
-            text = None if value is None or value is pd.NA or value != value else as_text(value)
-            out[i] = text or None
+        out = read_classes(column)
         missing = np.array([one is None for one in out], dtype=bool)
         if self.target and missing.any():
             raise DataError(

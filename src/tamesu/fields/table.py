@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from tamesu.errors import DataError
-from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, some_rows
+from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, read_classes, some_rows
 from tamesu.symmetry import TILT_RAD, Symmetry
 from tamesu.texts import say
 
@@ -32,13 +32,7 @@ class LabelField(FieldBase):
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object."""
-        missing = {text.strip() for text in self.missing_values} | {""}
-        values = column.astype(object).to_numpy()
-        out = np.empty(len(values), dtype=object)
-        for i, value in enumerate(values):
-            text = None if value is None or value is pd.NA or value != value else as_text(value)
-            out[i] = None if text is None or text in missing else text
-        return out
+        return read_classes(column, frozenset({text.strip() for text in self.missing_values} | {""}))
 
     @property
     def symmetry(self) -> Symmetry:
@@ -47,9 +41,10 @@ class LabelField(FieldBase):
 
     def act(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.object_]:  # noqa: D102
         out = np.array(values, dtype=object)
+        symmetry = self.symmetry
         for i in np.flatnonzero(maps.elements):
             if values[i] is not None:
-                out[i] = self.symmetry.image(values[i], int(maps.elements[i]))
+                out[i] = symmetry.image(values[i], int(maps.elements[i]))
         return out
 
     def allows(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
@@ -87,8 +82,9 @@ class LabelsField(FieldBase):
 
     def act(self, values: NDArray[np.object_], maps: Maps) -> NDArray[np.object_]:  # noqa: D102
         out = np.empty(len(values), dtype=object)
+        symmetry = self.symmetry
         for i, (names, element) in enumerate(zip(values, maps.elements, strict=True)):
-            images = [self.symmetry.image(name, int(element)) for name in names]
+            images = [symmetry.image(name, int(element)) for name in names]
             out[i] = tuple(sorted(image for image in images if image is not None))
         return out
 
