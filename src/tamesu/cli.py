@@ -78,6 +78,42 @@ def check(study: StudyFile, runs: Runs = None, store: StoreUrl = None) -> None:
     )
 
 
+@app.command(help=say("Say what the data says before anything is trained: one HTML page, one JSON document."))
+def look(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help=say("A study.yaml, a table, or a folder of pictures."))],
+    compare: Annotated[
+        str, typer.Option("--compare", help=say("Rows to hold side by side: train:test, a column, or column=a:b."))
+    ] = "",
+    ideas: Annotated[
+        bool, typer.Option("--write-ideas", help=say("Add what is suggested to the study, commented out."))
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help=say("Where to write the HTML file."))] = None,
+    runs: Runs = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the data says before anything is trained: one HTML page, one JSON document."""
+    from tamesu.look import look_at, open_study, write_ideas
+    from tamesu.look.progress import watched
+    from tamesu.look.table import findings_table
+
+    config, base, warnings = open_study(path)
+    if ideas and path.suffix.lower() not in (".yaml", ".yml"):
+        raise typer.BadParameter(say("--write-ideas needs a study.yaml to write to; `tamesu init` writes one."))
+    folder = (runs or base / "runs") / config.name
+    with watched() as progress:
+        found = look_at(config, folder, base=base, compare=compare, out=out, warnings=warnings, progress=progress)
+    if as_json:
+        typer.echo(found.path.read_text(encoding="utf-8"))
+    else:
+        _print(findings_table(found.document))
+        for warning in found.document["warnings"]:
+            typer.echo(say("note: {warning}", warning=warning), err=True)
+        typer.echo(say("page: {path}", path=found.page))
+    if ideas:
+        n = write_ideas(found.document, path)
+        typer.echo(say("{n} suggestions added to {study}, commented out.", n=n, study=path), err=True)
+
+
 @app.command(
     help=say("Draw samples as they are and as training sees them, with their targets, into a PNG file; train nothing.")
 )

@@ -43,6 +43,22 @@ def read_study(path: str | FilePath) -> tuple[StudyConfig, StudyDocument]:
     return document.config, document
 
 
+def read_yaml(path: str | FilePath) -> dict[str, Any]:
+    """The settings written in study.yaml, whether or not they can be.
+
+    Raises:
+        ConfigError: The file cannot be read, or is no YAML mapping.
+    """
+    path = FilePath(path)
+    try:
+        values = YamlText(_decoded(_read_bytes(path), path).removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n")).values
+    except YamlError as error:
+        raise ConfigError([f"{path}:{line}: {sentence}" for line, sentence in error.problems]) from error
+    if not isinstance(values, dict):
+        raise ConfigError(say("{path}:1: must be a mapping such as `fields: …`; got a list or a single value.", path=path))
+    return _without_empty_sections(as_settings(values))
+
+
 def config_from_mapping(mapping: Mapping[str, Any], where: str = "Study") -> StudyConfig:
     """Read a study given from Python.
 

@@ -16,7 +16,7 @@ from tamesu.document import StudyDocument, config_from_mapping, read_study
 from tamesu.engines import make_engine
 from tamesu.errors import ConfigError, StoreError
 from tamesu.live import Silent, Watcher
-from tamesu.plan import Plan, make_plan
+from tamesu.plan import Plan, Progress, make_plan
 from tamesu.recipe import Arm
 from tamesu.report.summary import summarise
 from tamesu.results import StudyResult
@@ -27,6 +27,7 @@ from tamesu.tryout import Tryout
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tamesu.look import Look
     from tamesu.multiplicity import LockboxJudgement
     from tamesu.preview import Preview
 
@@ -112,6 +113,24 @@ class Study:
                 progress=(watch or Silent()).reading,
             )
         return self._plan
+
+    def look(self, compare: str = "", out: str | Path | None = None, progress: Progress | None = None) -> Look:
+        """Say what the data says before anything is trained: one HTML page, one JSON document.
+
+        Args:
+            compare: Rows held side by side: "train:test", a column, or "column=a:b"; "": the test rows, if there are any.
+            out: The page; look.html in the run folder where not given. The JSON document lies beside it.
+            progress: Told what is being done, how much of it is done, and of how much.
+
+        Raises:
+            ConfigError: `compare` names nothing that is there.
+            DataError: There is no table to look at.
+            StoreError: The page cannot be written.
+        """
+        from tamesu.look import look_at
+
+        given = {"train": self._train, "test": self._test, "compare": compare, "out": Path(out) if out else None}
+        return look_at(self.config, self.folder.path, base=self.base, progress=progress, **given)
 
     def preview(self, idea: str | None = None, out: str | Path | None = None, **options: Any) -> Preview:
         """Draw samples before and after what training does to them, with their targets: a wrong pair is seen at once.
