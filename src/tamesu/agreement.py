@@ -57,7 +57,7 @@ def check_agreement(
 
 
 def unknown_names(typed: Typed, fields: Versions, classes: Mapping[tuple[str, str], tuple[str, ...]]) -> list[str]:
-    """Names in `mirror`, `turn` and `angles` that nothing in the training rows, or in the field itself, is called."""
+    """Names in `mirror`, `turn`, `merge` and `angles` that nothing in the training rows, or in the field itself, is called."""
     mistakes = []
     pictures = [(name, one, None) for name, versions in fields.items() for one in versions if isinstance(one, MaskField)]
     for name, one, _ in [*typed, *pictures]:
@@ -191,6 +191,10 @@ def _unknown(one: Field, classes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if one.kind in ("label", "labels", "boxes"):
         for setting in ("mirror", "turn"):
             yield from ((setting, text) for text in name_mistakes(getattr(one, setting, None), classes))
+        for name in dict.fromkeys(text for pair in getattr(one, "merge", {}).items() for text in pair):
+            if name not in classes:
+                hint = suggest(name, classes)
+                yield "merge", say("must name classes of the training rows; got {name!r}.{hint}", name=name, hint=hint)
     elif one.kind == "direction":
         yield from (("angles", text) for text in name_mistakes({angle: angle for angle in one.angles}, classes))
     elif isinstance(one, PointsField | MaskField) and isinstance(one.mirror, dict):

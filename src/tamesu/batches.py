@@ -39,7 +39,7 @@ class Batch:
         pictures: By picture field, uint8, uint16 or float32.  (b, h, w, c)
         table: Numbers, standardised.  (b, f) float32
         categories: Codes for embeddings.  (b, g) int64
-        targets: By target, encoded; empty when scoring.
+        targets: By target, encoded, as the loss takes it; empty when scoring.
         weight: 1 for a row, 0 for padding.  (b,) float32
         rows: Positions in the dataset; -1 for padding.  (b,) int64
         partner: With which row of the batch each is mixed; None where nothing is.  (b,) int64
@@ -272,11 +272,12 @@ def _padded_batch(
     categories: NDArray[np.int64],
     targets: Mapping[str, NDArray[Any]],
 ) -> Batch:
+    trained = {name: feed.targets[name].as_trained(values) for name, values in targets.items()}
     return Batch(
         pictures={name: _padded(values, batch_size) for name, values in pictures.items()},
         table=_padded(table, batch_size),
         categories=_padded(categories, batch_size),
-        targets={name: _padded(values, batch_size) for name, values in targets.items()},
+        targets={name: _padded(values, batch_size) for name, values in trained.items()},
         weight=_padded(np.ones(len(index), dtype=np.float32), batch_size),
         rows=_padded(index, batch_size, filling=-1),
     )

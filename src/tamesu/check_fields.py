@@ -71,6 +71,7 @@ def names_a_field(path: Path, name: str, kind: str, kinds: Mapping[str, Any]) ->
 def _own(path: Path, field: Field) -> Iterator[Mistake]:
     if isinstance(field, LabelField | LabelsField):
         yield from _moves(path, field.mirror, field.turn)
+        yield from _merges(path, getattr(field, "merge", {}))
     elif isinstance(field, MaskField):
         yield from _moves(path, field.mirror)
         yield from _unique((*path, "names"), tuple(field.names.values()))
@@ -104,6 +105,17 @@ def _moves(path: Path, mirror: Any, turn: Any = None) -> Iterator[Mistake]:
     if isinstance(turn, Mapping) and "swap_with" in turn:
         text = say("must say what becomes of each class; got swap_with: fields change places in a mirror only.")
         yield Mistake((*path, "turn", "swap_with"), text)
+
+
+def _merges(path: Path, merge: Mapping[str, str]) -> Iterator[Mistake]:
+    for name in merge:
+        if name in merge.values():
+            text = say(
+                "must say at once what each class is trained as; got {name!r} on both sides of a colon. "
+                "Write every class that becomes one with the same class.",
+                name=name,
+            )
+            yield Mistake((*path, "merge", name), text)
 
 
 def _named(moves: Any) -> list[str]:

@@ -96,9 +96,14 @@ class _Moves:
         self.pasted = has_pictures and given.paste > 0
 
 
+def without_unused(settings: dict[str, Any]) -> dict[str, Any]:
+    """A field's settings, `merge` only where it merges anything: what was stored before it was there keeps its key."""
+    return {key: value for key, value in settings.items() if key != "merge" or value}
+
+
 def _field(field: Field, moves: _Moves) -> dict[str, Any]:
     """A field without its columns' names, whose content counts with the data, and without what no move asks for."""
-    out = field.model_dump(exclude={"column", "camera"})
+    out = without_unused(field.model_dump(exclude={"column", "camera"}))
     if isinstance(field, PointsField):
         out |= {"points": None, "names": field.point_names}
     if isinstance(field, VectorField):

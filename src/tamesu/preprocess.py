@@ -140,7 +140,7 @@ class FittedInputs:
         for j, (name, field) in enumerate(self.labels.items()):
             code_of: dict[str | None, int] = {text: FIRST_CLASS + k for k, text in enumerate(self.classes[name])}
             code_of[None] = MISSING
-            codes[:, j] = [code_of.get(text, OTHER) for text in rows.values(name, field)]
+            codes[:, j] = [code_of.get(text, OTHER) for text in field.merged(rows.values(name, field))]
         return codes
 
     def save(self, folder: Path) -> None:
@@ -217,7 +217,7 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
     return FittedInputs(
         numbers=numbers,
         labels=labels,
-        classes={name: _frequent(rows.values(name, field), field.rare) for name, field in labels.items()},
+        classes={name: _frequent(field.merged(rows.values(name, field)), field.rare) for name, field in labels.items()},
         fill=fill,
         mean=mean,
         deviation=deviation,

@@ -13,7 +13,7 @@ from tamesu.check import Examined, examine, raise_mistakes
 from tamesu.config import AugmentConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
 from tamesu.fields import Field
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
-from tamesu.influence import influential
+from tamesu.influence import influential, without_unused
 from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
@@ -86,7 +86,7 @@ class Recipe(Section):
             fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
             settings = {
                 **self.model_dump(exclude={"fields", "upright", "despite"}),
-                "fields": {name: field.model_dump(exclude={"column"}) for name, field in fields.items()},
+                "fields": {name: without_unused(field.model_dump(exclude={"column"})) for name, field in fields.items()},
             }
         return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field as Setting
 from pydantic import PositiveInt
 
 from tamesu.errors import DataError
@@ -25,6 +26,7 @@ class LabelField(FieldBase):
     is_input: ClassVar[bool] = True
     can_be_target: ClassVar[bool] = True
     missing_values: tuple[Name, ...] = ()  # texts that mean "missing" beside the empty cell
+    merge: dict[Name, Name] = Setting(default_factory=dict)  # {a: b}: a is trained as one with b; a target's predictions keep both
     rare: PositiveInt = 1  # as an input: classes seen fewer times than this in the training rows are joined as "other"
     mirror: Mirror = None  # what a mirrored picture does to the class: {a: b} both ways; {swap_with: other_field}
     turn: Mirror = None  # what a quarter turn anticlockwise does to it: {up: left, left: down, …}
@@ -33,6 +35,14 @@ class LabelField(FieldBase):
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object."""
         return read_classes(column, frozenset({text.strip() for text in self.missing_values} | {""}))
+
+    def merged(self, values: NDArray[np.object_]) -> NDArray[np.object_]:
+        """Class names as `merge` has them read as an input.  (n,) object"""
+        if not self.merge:
+            return values
+        out = np.empty(len(values), dtype=object)
+        out[:] = [self.merge.get(one, one) for one in values]
+        return out
 
     @property
     def symmetry(self) -> Symmetry:

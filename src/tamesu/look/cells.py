@@ -78,7 +78,7 @@ def settings(material: Material, column: Column) -> dict[str, Any]:
 
 
 def declaration(material: Material, column: Column, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch that gives the column's field further settings; {} where its kind has none of them, or where it is the target."""
+    """The patch that gives the column's field further settings; {} where its kind has none, and of the target."""
     kind = column.declared or {"number": "number", "category": "label"}.get(column.kind, "")
     if column.is_target or kind not in ("number", "label"):
         return {}
@@ -126,6 +126,26 @@ def join(patches: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {"fields": fields} if fields else {}
 
 
+def compared(material: Material) -> NDArray[np.bool_]:
+    """The rows that are compared: of the training table, or all where it is empty."""
+    return material.is_train if material.is_train.any() else np.ones(len(material), dtype=bool)
+
+
+def joined(sentence: str, *further: str) -> str:
+    """Sentences in a row, empty ones left out."""
+    return " ".join([sentence, *(one for one in further if one)])
+
+
+def told_by(cells: Cells) -> tuple[str, ...]:
+    """What would say by itself that a cell is missing: the column, under either name."""
+    return (cells.column.name, cells.column.field)
+
+
+def quoted(words: tuple[str, ...] | list[str], at_most: int = 6) -> str:
+    """Names or words between backticks."""
+    return ", ".join(f"`{word}`" for word in words[:at_most]) + (", …" if len(words) > at_most else "")
+
+
 def percent(share: float) -> str:
     """0.123 as 12.3 %, with more digits where it is small."""
     return f"{share * 100:.2g} %" if 0 < share < 0.01 else f"{share * 100:.1f} %".replace(".0 %", " %")
@@ -139,12 +159,16 @@ def number(value: float) -> str:
 __all__ = [
     "NOT_CELLS",
     "Cells",
+    "compared",
     "declaration",
     "idea_name",
     "join",
+    "joined",
     "number",
     "percent",
+    "quoted",
     "read_cells",
     "settings",
+    "told_by",
     "word_suggestion",
 ]

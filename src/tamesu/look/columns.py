@@ -164,7 +164,7 @@ def _as_dates(values: pd.Series) -> pd.Series:
 def _days(dates: pd.Series) -> NDArray[np.float64]:
     stamps = pd.to_datetime(dates, utc=True).dt.tz_localize(None)
     days = (stamps - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-    return days.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(days.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
 def _with_values(n_distinct: int, kind: ColumnKind) -> ColumnKind:

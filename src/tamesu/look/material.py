@@ -79,6 +79,9 @@ class Objects:
         widths: The same.  (m,)
         codes: Class of each; -1 where it has none.  (m,)
         classes: Their names.
+        edges: left, top, right, bottom in original pixels, where they are known.  (m, 4)
+        is_extent: They are the extents of point sets, which may be flat.
+        unread: Rows whose cell cannot be read.
     """
 
     field: str
@@ -88,6 +91,9 @@ class Objects:
     widths: NDArray[np.float64]
     codes: NDArray[np.int64]
     classes: tuple[str, ...]
+    edges: NDArray[np.float64] | None = None
+    is_extent: bool = False
+    unread: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

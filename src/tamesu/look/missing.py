@@ -9,24 +9,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.look.cells import NOT_CELLS, Cells, declaration, idea_name, join, number, percent, read_cells, word_suggestion
+from tamesu.look.cells import (
+    NOT_CELLS,
+    Cells,
+    compared,
+    declaration,
+    idea_name,
+    joined,
+    number,
+    percent,
+    quoted,
+    read_cells,
+    told_by,
+)
 from tamesu.look.finding import Finding, Part, Suggestion
 from tamesu.look.material import Material
 from tamesu.look.sentinels import Sentinel
 from tamesu.look.separation import Separation, holm
-from tamesu.look.telling import Difference, others_tell, target_difference, together
+from tamesu.look.telling import EFFECT, Difference, others_tell, said, target_difference, together
+from tamesu.look.unknowns import find_beside, find_words
 from tamesu.texts import say
 
 Progress = Callable[[str, int, int], None]
 
 LEVEL = 0.01  # of p-values, all columns together
-EFFECT = 0.05  # difference of shares, or 2 |AUC - 0.5| of a number, from which a missing cell tells something of the target
 TOLD_AUC = 0.65  # from which other columns say which cells are missing
-APART_AUC = 0.6  # from which unknown and empty rows are said to differ
 MAX_ASKED = 12  # columns of which a classifier is asked, those with most missing cells
 MAX_TOGETHER = 400  # columns compared with each other
 MOSTLY_FRACTION = 0.5  # empty cells from which a column is named for them alone
-MIN_BESIDE = 10  # rows of unknown, and of empty cells, to hold them side by side
 
 _STRENGTH = {"far": 0.8, "spike": 0.65, "zero": 0.6, "edge": 0.5}
 
@@ -55,20 +65,15 @@ def find_missing(material: Material, progress: Progress | None = None) -> Part:
     findings = [_blank(one) for one in blank]
     for one in some:
         findings += [_sentinel(material, one, sentinel, told.get((one.column.name, "sentinel"))) for sentinel in one.sentinels]
-    findings += _words(material, some, told)
-    findings += _beside(material, some)
+    findings += find_words(material, some, told)
+    findings += find_beside(material, some)
     findings += _empty(material, some, told, groups, progress)
     findings += [_together(material, group) for group in groups]
     return Part(tuple(findings), _figures(material, cells, groups))
 
 
-def _train(material: Material) -> NDArray[np.bool_]:
-    """The rows that are compared: of the training table, or all where it is empty."""
-    return material.is_train if material.is_train.any() else np.ones(len(material), dtype=bool)
-
-
 def _by_name(material: Material, cells: list[Cells]) -> dict[str, NDArray[np.bool_]]:
-    rows = _train(material)
+    rows = compared(material)
     masks = {one.column.name: one.gone[rows] for one in cells if not one.column.is_target}
     most = sorted(masks, key=lambda name: -int(masks[name].sum()))[:MAX_TOGETHER]
     return {name: masks[name] for name in masks if name in set(most)}
@@ -89,31 +94,6 @@ def _tell_target(material: Material, cells: list[Cells]) -> dict[tuple[str, str]
         return {}
     corrected = holm(np.array([one.p_value for one in asked.values()]))
     return {key: one for (key, one), p in zip(asked.items(), corrected, strict=True) if p < LEVEL and one.effect >= EFFECT}
-
-
-def _said(material: Material, told: Difference) -> str:
-    """What missing cells tell of the target."""
-    if told.label:
-        return say(
-            "Among these rows the share of `{label}` is {second}, among the others {first} (difference {low} to {high} points).",
-            label=told.label,
-            first=percent(told.of_first),
-            second=percent(told.of_second),
-            low=f"{100 * told.low:.1f}",
-            high=f"{100 * told.high:.1f}",
-        )
-    return say(
-        "Among these rows the mean of `{target}` is {second}, among the others {first} (difference {low} to {high}).",
-        target=material.target,
-        first=number(told.of_first),
-        second=number(told.of_second),
-        low=f"{told.low:.3g}",
-        high=f"{told.high:.3g}",
-    )
-
-
-def _and(sentence: str, *further: str) -> str:
-    return " ".join([sentence, *(one for one in further if one)])
 
 
 def _blank(cells: Cells) -> Finding:
@@ -141,10 +121,10 @@ def _sentinel(material: Material, cells: Cells, one: Sentinel, told: Difference 
         "high": number(one.high),
     }
     if one.reason == "zero":
-        text = say("`{column}` is 0 in {n} rows ({share}) and from {low} to {high} in all others: 0 may mean missing.", **shown)
+        text = say("`{column}` is 0 in {n} rows ({share}), {low} to {high} in all others: 0 may mean missing.", **shown)
     else:
         text = say(
-            "`{column}` is {value} in {n} rows ({share}) and from {low} to {high} in all others: {value} may mean missing.",
+            "`{column}` is {value} in {n} rows ({share}), {low} to {high} in all others: {value} may mean missing.",
             **shown,
         )
     wanted: dict[str, Any] = {"zero_is_missing": True} if one.value == 0 else {"missing_values": [_plain(one.value)]}
@@ -153,12 +133,12 @@ def _sentinel(material: Material, cells: Cells, one: Sentinel, told: Difference 
     patch = declaration(material, column, wanted)
     note = "" if patch else say("Empty these cells, or leave the column out.")
     if column.is_target:
-        note = say("Rows whose target says nothing teach nothing: leave them out, or keep it as a class of its own.")
+        note = say("Rows whose target says nothing teach nothing: leave them out, or keep a class for them.")
     rows = material.shown(np.flatnonzero(column.numbers == one.value)[:50])
-    evidence = {"value": one.value, "n": one.n, "low": one.low, "high": one.high, "reason": one.reason}
+    evidence: dict[str, Any] = {"value": one.value, "n": one.n, "low": one.low, "high": one.high, "reason": one.reason}
     if told is not None:
         evidence["target"] = asdict(told)
-        text = _and(text, _said(material, told))
+        text = joined(text, said(material, told))
     interval = None if told is None else (told.low, told.high)
     return Finding(
         "sentinel",
@@ -177,174 +157,6 @@ def _plain(value: float) -> int | float:
     return int(value) if value == round(value) else value
 
 
-def _words(material: Material, cells: list[Cells], told: dict[tuple[str, str], Difference]) -> list[Finding]:
-    """Words that mean missing, the same ones of several columns together; words that say unknown, column by column."""
-    findings: list[Finding] = []
-    alike: dict[tuple[str, ...], list[Cells]] = {}
-    for one in cells:
-        missing = tuple(sorted(word for word, meaning in one.words.items() if meaning == "missing"))
-        if missing:
-            alike.setdefault(missing, []).append(one)
-        unknown = [word for word, meaning in one.words.items() if meaning != "missing"]
-        if unknown:
-            findings.append(_unknown(material, one, unknown, told.get((one.column.name, "unknown"))))
-    findings += [_missing_word(material, words, ones) for words, ones in alike.items()]
-    return findings
-
-
-def _count(cells: Cells, words: tuple[str, ...] | list[str]) -> int:
-    levels = [str(one) for one in cells.column.levels]
-    return sum(int(cells.column.counts[levels.index(word)]) for word in words)
-
-
-def _quoted(words: tuple[str, ...] | list[str], at_most: int = 6) -> str:
-    return ", ".join(f"`{word}`" for word in words[:at_most]) + (", …" if len(words) > at_most else "")
-
-
-def _missing_word(material: Material, words: tuple[str, ...], cells: list[Cells]) -> Finding:
-    names = tuple(one.column.name for one in cells)
-    counts = {one.column.name: _count(one, words) for one in cells}
-    suggestions = [word_suggestion(material, one.column, list(words), question=False) for one in cells]
-    notes = list(dict.fromkeys(one.note for one in suggestions if one.note))
-    patch = join([one.patch for one in suggestions])
-    n = max(counts.values())
-    text = say(
-        "{words} stands for a missing value in {columns}: up to {n} rows ({share}).",
-        words=_quoted(words),
-        columns=_quoted(names),
-        n=n,
-        share=percent(n / max(1, len(material))),
-    )
-    places = np.flatnonzero(np.any([one.gone & ~one.column.empty for one in cells], axis=0))[:50]
-    return Finding(
-        "unknown",
-        text,
-        0.5 if patch else 0.3,
-        names,
-        words,
-        material.shown(places),
-        suggestion=Suggestion(patch, note="" if patch else "\n".join(notes)),
-        evidence={"bars": counts},
-    )
-
-
-def _unknown(material: Material, cells: Cells, words: list[str], told: Difference | None) -> Finding:
-    column = cells.column
-    n = _count(cells, words)
-    filled = int((~column.empty).sum())
-    shown = {"column": column.name, "words": _quoted(words), "n": n, "share": percent(n / max(1, filled))}
-    if all(cells.words[word] == "perhaps" for word in words):
-        text = say(
-            "{words} in `{column}` may be a class of its own or mean missing: it is a text, in {n} rows ({share}). Which is it?",
-            **shown,
-        )
-    else:
-        text = say("{words} in `{column}` says that nothing is known: {n} rows ({share}).", **shown)
-    text = _and(text, "" if told is None else _said(material, told))
-    rows = material.shown(np.flatnonzero(cells.unknown)[:50])
-    levels = [str(one) for one in column.levels]
-    evidence: dict[str, Any] = {"bars": {word: int(column.counts[levels.index(word)]) for word in words[:20]}}
-    if told is not None:
-        evidence["target"] = asdict(told)
-    return Finding(
-        "unknown",
-        text,
-        0.45 if told is None else 0.55,
-        (column.name,),
-        tuple(words),
-        rows,
-        None if told is None else (told.low, told.high),
-        word_suggestion(material, column, words, question=True),
-        evidence,
-    )
-
-
-def _beside(material: Material, cells: list[Cells]) -> list[Finding]:
-    """Columns with empty cells and a class that says unknown: do both behave the same?"""
-    train = _train(material)
-    asked: list[tuple[Cells, Difference | None, Separation | None]] = []
-    for one in cells:
-        unknown, empty = one.unknown & train, one.gone & train
-        if min(unknown.sum(), empty.sum()) < MIN_BESIDE or one.column.is_target:
-            continue
-        different = target_difference(material, empty, unknown)
-        asked.append((one, different, others_tell(material, empty, unknown, _told_by(one))))
-    if not asked:
-        return []
-    p_values = [1.0 if test is None else test.p_value for _, *tests in asked for test in tests]
-    corrected = holm(np.array(p_values)).reshape(-1, 2)
-    return [_same_or_not(material, *one, p) for one, p in zip(asked, corrected, strict=True)]
-
-
-def _told_by(cells: Cells) -> tuple[str, ...]:
-    return (cells.column.name, cells.column.field)
-
-
-def _same_or_not(
-    material: Material, cells: Cells, different: Difference | None, apart: Separation | None, p: NDArray[np.float64]
-) -> Finding:
-    column = cells.column
-    words = [word for word, meaning in cells.words.items() if meaning != "missing"]
-    by_target = different is not None and p[0] < 0.05 and different.effect >= EFFECT
-    by_others = apart is not None and p[1] < 0.05 and apart.auc >= APART_AUC
-    shown = {"column": column.name, "words": _quoted(words), "n": int(cells.unknown.sum()), "m": int(cells.gone.sum())}
-    if different is None and apart is None:
-        text = say("{words} ({n} rows) stands beside {m} empty cells in `{column}`: too few to compare them.", **shown)
-    elif by_target or by_others:
-        text = say("{words} ({n} rows) and the {m} empty cells in `{column}` are not the same: keep them apart.", **shown)
-    else:
-        text = say("{words} ({n} rows) and the {m} empty cells in `{column}` behave the same: they may be one.", **shown)
-    told = [_side_by_side(material, different), _auc(apart)]
-    is_same = not (by_target or by_others)
-    patch = declaration(material, column, {"missing_values": words}) if is_same else {}
-    if is_same:
-        suggestion = Suggestion(patch, f"{idea_name(column)}-merged" if patch else "")
-        if not patch:
-            suggestion = Suggestion(note=say("Write both the same way."))
-    else:
-        suggestion = Suggestion(note=say("Leave both as they are: they mean different things, and a label keeps them apart."))
-    evidence: dict[str, Any] = {"same": is_same}
-    if different is not None:
-        evidence["target"] = asdict(different)
-    if apart is not None:
-        evidence["auc"] = [apart.auc, apart.low, apart.high]
-    interval = (different.low, different.high) if different is not None else None if apart is None else (apart.low, apart.high)
-    return Finding("unknown", _and(text, *told), 0.5, (column.name,), tuple(words), (), interval, suggestion, evidence)
-
-
-def _side_by_side(material: Material, different: Difference | None) -> str:
-    if different is None:
-        return ""
-    if different.label:
-        return say(
-            "The share of `{label}` is {second} and {first} (difference {low} to {high} points).",
-            label=different.label,
-            first=percent(different.of_first),
-            second=percent(different.of_second),
-            low=f"{100 * different.low:.1f}",
-            high=f"{100 * different.high:.1f}",
-        )
-    return say(
-        "The mean of `{target}` is {second} and {first} (difference {low} to {high}).",
-        target=material.target,
-        first=number(different.of_first),
-        second=number(different.of_second),
-        low=f"{different.low:.3g}",
-        high=f"{different.high:.3g}",
-    )
-
-
-def _auc(apart: Separation | None) -> str:
-    if apart is None:
-        return ""
-    return say(
-        "Other columns tell them apart with AUC {auc} ({low} to {high}).",
-        auc=f"{apart.auc:.2f}",
-        low=f"{apart.low:.2f}",
-        high=f"{apart.high:.2f}",
-    )
-
-
 def _empty(
     material: Material,
     cells: list[Cells],
@@ -353,14 +165,14 @@ def _empty(
     progress: Progress | None,
 ) -> list[Finding]:
     """Columns whose missing cells tell something of the target or follow from other columns, and those mostly empty."""
-    train = _train(material)
+    train = compared(material)
     shares = {one.column.name: float(one.gone[train].mean()) for one in cells}
     asked = [one for one in cells if not one.column.is_target and shares[one.column.name] > 0]
     asked = sorted(asked, key=lambda one: -min(shares[one.column.name], 1 - shares[one.column.name]))[:MAX_ASKED]
     parts: dict[str, Separation] = {}
     for done, one in enumerate(asked):
         partners = next((group for group in groups if one.column.name in group), ())
-        found = others_tell(material, train & ~one.gone, train & one.gone, (*_told_by(one), *partners))
+        found = others_tell(material, train & ~one.gone, train & one.gone, (*told_by(one), *partners))
         if found is not None:
             parts[one.column.name] = found
         if progress:
@@ -387,7 +199,7 @@ def _target_gone(material: Material, cells: Cells, train: NDArray[np.bool_]) -> 
     text = say(
         "The target `{column}` is missing in {n} rows ({share}).", column=cells.column.name, n=len(rows), share=percent(share)
     )
-    note = say("Rows whose target says nothing teach nothing: leave them out, or keep it as a class of its own.")
+    note = say("Rows whose target says nothing teach nothing: leave them out, or keep a class for them.")
     shown = material.shown(rows[:50])
     return Finding("missing", text, 0.6, (cells.column.name,), (), shown, suggestion=Suggestion(note=note))
 
@@ -414,7 +226,7 @@ def _missing(material: Material, cells: Cells, share: float, told: Difference | 
     interval = (told.low, told.high) if told is not None else None if follows is None else (follows.low, follows.high)
     return Finding(
         "missing",
-        _and(text, "" if told is None else _said(material, told), why),
+        joined(text, "" if told is None else said(material, told), why),
         strength,
         (column.name,),
         (),
@@ -442,17 +254,19 @@ def _indicated(material: Material, cells: Cells) -> Suggestion:
 
 def _together(material: Material, group: tuple[str, ...]) -> Finding:
     columns = [material.columns[name] for name in group]
-    train = _train(material)
+    train = compared(material)
     empty = read_cells(material, columns[0]).gone & train
     text = say(
         "{columns} are missing in the same rows: {n} rows ({share}).",
-        columns=_quoted(group, 12),
+        columns=quoted(group, 12),
         n=int(empty.sum()),
         share=percent(float(empty[train].mean())),
     )
-    patches = [patch for one in columns if (patch := declaration(material, one, {"indicator": True}))]
+    patches = {one.name: patch for one in columns if (patch := declaration(material, one, {"indicator": True}))}
     if patches:
-        suggestion = Suggestion(patches[0], f"{idea_name(columns[0])}-indicator", say("One indicator says it of all of them."))
+        name, patch = next(iter(patches.items()))
+        note = say("One indicator says it of all of them.")
+        suggestion = Suggestion(patch, f"{idea_name(material.columns[name])}-indicator", note)
     else:
         suggestion = Suggestion(note=say("Ask where these columns come from: one source may be missing for these rows."))
     return Finding("missing", text, 0.35, group, (), material.shown(np.flatnonzero(empty)[:50]), suggestion=suggestion)

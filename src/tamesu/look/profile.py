@@ -43,7 +43,7 @@ def find_profile(material: Material, progress: Progress | None = None) -> Part:
         progress: Told ("profile", columns done, columns in all).
 
     Returns:
-        No findings. Figures: `by`, `populations` (names), `n` (rows of each), `columns` (a mapping each, the target's first) and
+        No findings. Figures: `by`, `populations` (names), `n` (rows of each), `columns` (the target first) and
         `labels` (`names`, and `counts` by population) where the target is one class a row. Of a column: `name`, `kind`,
         `source` (table or measured), `missing` (share by population), `n_distinct`, `distance` (largest total variation
         distance, 0–1, of a population from the first); of numbers and dates `low`, `high`, `log`, `counts`, `below`, `above`,

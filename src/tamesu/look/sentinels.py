@@ -14,7 +14,8 @@ from tamesu.look.columns import Column
 Reason = Literal["far", "spike", "edge", "zero"]
 Meaning = Literal["missing", "unknown", "perhaps"]
 
-MIN_DISTINCT = 6  # different other numbers: below, the numbers are codes or a scale, and any of them may be meant
+MIN_DISTINCT = 5  # different other numbers: below, they are codes, and only what lies far away is asked about
+FAR_FROM_CODES = 5.0  # times the range of the codes
 MANY_DISTINCT = 10  # for what is no number that is conventionally used
 MIN_ROWS = 3
 MAX_ZERO_FRACTION = 0.6  # of the numbers: where more are 0, it says "nothing" (a gain, a cost)
@@ -28,61 +29,12 @@ _POSITIVE = [*_REPEATED, *_WITH_POINT, 777.0, 7777.0, 998.0, 9998.0, 65535.0, 32
 CONVENTIONAL = frozenset([*_POSITIVE, *(-one for one in _POSITIVE), -1.0, -32768.0, -2147483648.0])
 
 _MISSING = frozenset(
-    [
-        "?",
-        "??",
-        "???",
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "#n/a",
-        "#na",
-        "nan",
-        "null",
-        "nil",
-        "(null)",
-        "<na>",
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
-        "…",
-        "—",
-        "–",
-        "*",
-        "missing",
-        "n.d.",
-        "n.d",
-        "nd",
-        "blank",
-        "(blank)",
-        "empty",
-        "欠損",
-        "欠測",
-        "欠損値",
-        "無回答",
-        "未回答",
-        "未記入",
-        "未入力",
-        "記入なし",
-        "回答なし",
-        "データなし",
-    ]
-) | frozenset(
     {
-        *(
-            "no answer",
-            "no response",
-            "not recorded",
-            "not available",
-            "not reported",
-            "not applicable",
-            "not given",
-            "no data",
-        ),
-        *("did not answer", "not answered", "not entered", "no value", "not measured"),
+        *("?", "??", "???", "*", "-", "--", "---", "–", "—", ".", "..", "…", "na", "n/a", "n.a.", "n.a", "#n/a", "#na", "<na>"),
+        *("nan", "null", "(null)", "nil", "missing", "n.d.", "n.d", "nd", "blank", "(blank)", "empty", "no answer", "no data"),
+        *("no response", "not recorded", "not available", "not reported", "not applicable", "not given", "not measured"),
+        *("not answered", "did not answer", "not entered", "no value"),
+        *("欠損", "欠測", "欠損値", "無回答", "未回答", "未記入", "未入力", "記入なし", "回答なし", "データなし"),
     }
 )
 _UNKNOWN = re.compile(
@@ -170,7 +122,7 @@ def missing_words(column: Column) -> dict[str, Meaning]:
 
 def _at_an_end(values: NDArray[np.float64], counts: NDArray[np.int64]) -> Sentinel | None:
     """The largest or the smallest number, if it means "missing"; else the zero below all others."""
-    if len(values) < MIN_DISTINCT + 1:
+    if len(values) < 3:
         return None
     for at in (len(values) - 1, 0):
         reason = _reason(values, counts, at)
@@ -187,6 +139,9 @@ def _reason(values: NDArray[np.float64], counts: NDArray[np.int64], at: int) -> 
         return None
     low, high = _quantiles(others, weights)
     gap = float(np.abs(others - value).min())
+    width = float(others[-1] - others[0])
+    if len(others) < MIN_DISTINCT:
+        return "far" if value in CONVENTIONAL and abs(value) >= 9 and gap >= FAR_FROM_CODES * width else None
     beside = weights[-NEAREST:] if at else weights[:NEAREST]
     is_spike = n >= max(5, SPIKE * beside.max())
     if value == 0 and at == 0:
@@ -200,7 +155,6 @@ def _reason(values: NDArray[np.float64], counts: NDArray[np.int64], at: int) -> 
         if value == -1 and _is_hard_edge(others, weights, n):
             return "edge"
         return None
-    width = float(others[-1] - others[0])
     if len(others) >= MANY_DISTINCT and is_spike and gap > width > 0 and n >= 0.002 * (n + weights.sum()):
         return "far"
     return None
@@ -213,14 +167,11 @@ def _is_outside(value: float, gap: float, others: NDArray[np.float64]) -> bool:
 
 
 def _is_hard_edge(others: NDArray[np.float64], weights: NDArray[np.int64], n: int) -> bool:
-    """Counts that begin at 0 or 1 with as many rows as beside: nothing that tapers off reaches one further."""
-    return (
-        len(others) >= MANY_DISTINCT
-        and others[0] in (0.0, 1.0)
-        and bool((others == np.round(others)).all())
-        and weights[0] >= 0.8 * weights[1]
-        and n >= 0.002 * weights.sum()
-    )
+    """Counts that begin at 0 or 1 with as many rows as beside: what tapers off to both sides does not reach one further."""
+    whole = others[0] in (0.0, 1.0) and bool((others == np.round(others)).all()) and n >= 0.002 * weights.sum()
+    is_rare_beside = n >= 5 + 3 * weights[0]  # a tail never rises again
+    tapers = weights[0] < 0.8 * weights[1] if len(others) >= MANY_DISTINCT else weights[0] < max(weights[1], 5 * n)
+    return bool(whole and (is_rare_beside or not tapers))
 
 
 def _is_below_all(others: NDArray[np.float64], weights: NDArray[np.int64]) -> bool:

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from tamesu.look.cells import number, percent
 from tamesu.look.features import make_features
 from tamesu.look.material import Material
 from tamesu.look.separation import Separation, sample, tell_apart, wilson
+from tamesu.texts import say
 
 MIN_ROWS = 20  # of either kind
 MIN_OF_CLASS = 20  # rarer classes are one
 MAX_CLASSES = 20
+EFFECT = 0.05  # difference of shares, or 2 |AUC - 0.5| of a number, that matters
 ROWS_TOLD = 4_000  # a classifier learns from at most: it is asked of many columns
 
 
@@ -167,4 +170,48 @@ def together(empty: Mapping[str, NDArray[np.bool_]], overlap: float = 0.95, min_
     return [group for group in groups if len(group) > 1]
 
 
-__all__ = ["Difference", "others_tell", "target_difference", "together"]
+def said(material: Material, told: Difference) -> str:
+    """What missing cells tell of the target."""
+    if told.label:
+        return say(
+            "Of these rows {second} are `{label}`, of the others {first} (difference {low} to {high} points).",
+            label=told.label,
+            first=percent(told.of_first),
+            second=percent(told.of_second),
+            low=f"{100 * told.low:.1f}",
+            high=f"{100 * told.high:.1f}",
+        )
+    return say(
+        "Among these rows the mean of `{target}` is {second}, among the others {first} (difference {low} to {high}).",
+        target=material.target,
+        first=number(told.of_first),
+        second=number(told.of_second),
+        low=f"{told.low:.3g}",
+        high=f"{told.high:.3g}",
+    )
+
+
+def side_by_side(material: Material, different: Difference | None) -> str:
+    """The target of two kinds of rows, the second first; "" where it cannot be said."""
+    if different is None:
+        return ""
+    if different.label:
+        return say(
+            "{second} and {first} of them are `{label}` (difference {low} to {high} points).",
+            label=different.label,
+            first=percent(different.of_first),
+            second=percent(different.of_second),
+            low=f"{100 * different.low:.1f}",
+            high=f"{100 * different.high:.1f}",
+        )
+    return say(
+        "The mean of `{target}` is {second} and {first} (difference {low} to {high}).",
+        target=material.target,
+        first=number(different.of_first),
+        second=number(different.of_second),
+        low=f"{different.low:.3g}",
+        high=f"{different.high:.3g}",
+    )
+
+
+__all__ = ["EFFECT", "Difference", "others_tell", "said", "side_by_side", "target_difference", "together"]

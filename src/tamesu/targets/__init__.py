@@ -59,4 +59,4 @@ def target_from_json(kept: dict[str, Any]) -> Target:
     """The target that `to_json` described."""
     field: Field = TypeAdapter(Field).validate_python(kept["field"])
     target = make_target(kept["name"], field, tuple(kept["classes"]))
-    return replace(target, **{one: kept[one] for one in target.learned})
+    return replace(target, **{one: kept[one] for one in target.learned if one in kept})

@@ -67,6 +67,10 @@ class Target(ABC):
         """The target as the training rows' values make it."""
         return self
 
+    def as_trained(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        """What the loss is given, once values are encoded and moved."""
+        return encoded
+
     def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:
         """The rows for which it is known what the map makes of them.  (b,)"""
         return np.ones(len(maps), dtype=bool)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.maps import Maps
+
+UNSEEN = 0.5  # rows added to each of several merged classes: one that training did not have is unlikely, not impossible
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,47 @@ class ClassTarget(Target):
 
 @dataclass(frozen=True, eq=False)
 class LabelTarget(ClassTarget):
-    """A class for which the study says what a mirror and a quarter turn make of it."""
+    """A class for which the study says what a mirror and a quarter turn make of it.
+
+    Classes that `merge` makes one are one to the loss only. The probability of all of them is shared out as they are spread
+    over the training rows, so that a prediction has every class, and is scored like one that merges nothing.
+
+    Attributes:
+        counts: Rows of each class in training; empty before `fit`, and where nothing is merged.
+    """
+
+    counts: tuple[int, ...] = ()
+    learned: ClassVar[tuple[str, ...]] = ("counts",)
+
+    def fit(self, values: NDArray[Any]) -> LabelTarget:  # noqa: D102
+        if not self.field.merge:
+            return self
+        counts = np.bincount(self.encode(values), minlength=len(self.classes))
+        return replace(self, counts=tuple(int(one) for one in counts))
+
+    def as_trained(self, encoded: NDArray[Any]) -> NDArray[Any]:  # noqa: D102
+        return self._merged[encoded].astype(encoded.dtype, copy=False) if self.field.merge else encoded
+
+    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+        apart = super().decode(raw, xp)
+        return apart @ xp.asarray(self._sharing, dtype=apart.dtype) if self.field.merge else apart
+
+    def to_json(self) -> dict[str, Any]:  # noqa: D102
+        kept = super().to_json()
+        return kept if self.field.merge else {key: one for key, one in kept.items() if key not in self.learned}
+
+    @cached_property
+    def _merged(self) -> NDArray[np.int64]:
+        """The code each class is trained as; its own where the class it is merged with is not there.  (k,)"""
+        place = {name: i for i, name in enumerate(self.classes)}
+        return np.array([place.get(self.field.merge.get(name, name), i) for name, i in place.items()], dtype=np.int64)
+
+    @cached_property
+    def _sharing(self) -> NDArray[np.float64]:
+        """What each class gets of the probability of each: rows sum to 1.  (k, k)"""
+        counts = np.array(self.counts or (0,) * len(self.classes)) + UNSEEN
+        shared = np.where(self._merged[:, None] == self._merged, counts, 0.0)
+        return shared / shared.sum(axis=1, keepdims=True)
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
