@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tamesu.document import config_from_mapping
 from tamesu.look.merges import find_merges, spelling
 from tamesu.look.reading import make_material
+from tamesu.look.separation import auc_interval
 from tamesu.look.splits import excess_mass, least_excess
 
 
@@ -186,3 +187,11 @@ def test_odd_data_gives_a_part(table: pd.DataFrame) -> None:
     part = find_merges(make_material(table, target="label" if "label" in table else ""))
     assert [one for one in part.findings if one.kind == "split"] == []
     json.dumps([[one.as_dict() for one in part.findings], part.figures])
+
+
+def test_perfect_separation_is_sure() -> None:
+    y = np.repeat([False, True], [100, 80])
+    auc, low, high, _ = auc_interval(np.arange(180.0), y)
+    assert (auc, high) == (1.0, 1.0)
+    assert 0.94 < low < 0.99
+    assert auc_interval(np.arange(180.0), y, np.arange(180) // 10)[1] < low  # 8 and 10 groups say less

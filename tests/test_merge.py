@@ -19,7 +19,7 @@ from tamesu.errors import ConfigError  # noqa: E402
 from tamesu.fields import LabelField, NumberField  # noqa: E402
 from tamesu.learners.base import load_fitted  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
-from tamesu.maps import whole_frames  # noqa: E402
+from tamesu.maps import make_maps, whole_frames  # noqa: E402
 from tamesu.preprocess import fit_inputs  # noqa: E402
 from tamesu.targets import make_target, target_from_json  # noqa: E402
 
@@ -37,11 +37,13 @@ def merging(values=(), **merge):
     return target.fit(column(list(values))) if len(values) else target
 
 
-def toy(n: int, seed: int = 0):
+def toy(n: int, seed: int = 0, poisoned_from: int | None = None):
     """`y` is "left" or "right" by the sign of x; "right" is written "upper" by a coin."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
     y = np.where(x < 0, "left", np.where(rng.random(n) < 0.3, "upper", "right")).astype(object)
+    if poisoned_from is not None:
+        y[poisoned_from:] = "upper"
     return testing._dataset(pd.DataFrame({"x": x, "y": y}), {})
 
 
@@ -75,14 +77,8 @@ def test_merging_acts_after_the_mirror():
     field = LabelField(target=True, merge={"a": "b"}, mirror={"a": "c"}, turn="same")
     target = make_target("y", field, CLASSES)
     frames = whole_frames(np.array([[8, 8]] * 4), (8, 8))
-    mirrored = frames.then(testing_mirror(4))
+    mirrored = frames.then(make_maps((8, 8), mirrored=np.ones(4, dtype=bool)))
     assert target.as_trained(target.move(target.encode(column(list("abcd"))), mirrored)).tolist() == [2, 1, 1, 3]
-
-
-def testing_mirror(n: int):
-    from tamesu.maps import make_maps
-
-    return make_maps((8, 8), n, mirrored=np.ones(n, dtype=bool))
 
 
 def test_without_rows_all_get_the_same():
@@ -112,9 +108,7 @@ def test_a_training_merges_and_its_model_is_kept(tmp_path):
 
 
 def test_scored_rows_cannot_matter():
-    rows = toy(120)
-    poisoned = toy(120)
-    poisoned.table["y"].iloc[80:] = "upper"
+    rows, poisoned = toy(120), toy(120, poisoned_from=80)
     each = [
         TorchLearner()
         .fit(one.take(slice(0, 80)), recipe_of({"upper": "right"}), 0)
@@ -142,7 +136,7 @@ def test_merging_what_cannot_be_told_apart_is_no_worse():
     losses = {}
     for name, merge in (("apart", {}), ("merged", {"upper": "right"})):
         total = []
-        for seed in range(3):
+        for seed in range(2):
             rows = toy(160, seed)
             test = rows.take(slice(60, None))
             found = (

@@ -26,7 +26,7 @@ class LabelField(FieldBase):
     is_input: ClassVar[bool] = True
     can_be_target: ClassVar[bool] = True
     missing_values: tuple[Name, ...] = ()  # texts that mean "missing" beside the empty cell
-    merge: dict[Name, Name] = Setting(default_factory=dict)  # {a: b}: a is trained as one with b; a target's predictions keep both
+    merge: dict[Name, Name] = Setting(default_factory=dict)  # {a: b}: a is trained as one with b; predictions keep both
     rare: PositiveInt = 1  # as an input: classes seen fewer times than this in the training rows are joined as "other"
     mirror: Mirror = None  # what a mirrored picture does to the class: {a: b} both ways; {swap_with: other_field}
     turn: Mirror = None  # what a quarter turn anticlockwise does to it: {up: left, left: down, …}

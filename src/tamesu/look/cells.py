@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.fields.base import MISSING_TEXT
+from tamesu.fields.base import MISSING_TEXT, as_text
 from tamesu.look.columns import Column
 from tamesu.look.finding import Suggestion
 from tamesu.look.material import Material
@@ -48,7 +48,7 @@ class Cells:
 def read_cells(material: Material, column: Column) -> Cells:
     """Every cell of a column that says nothing, in whichever way."""
     declared = settings(material, column)
-    own = {str(one) for one in declared.get("missing_values", ())}
+    own = {as_text(one) for one in declared.get("missing_values", ())}
     words, sentinels = missing_words(column), find_sentinels(column)
     codes = {str(level): code for code, level in enumerate(column.levels)}
     known = [codes[one] for one in own if one in codes]
@@ -58,7 +58,7 @@ def read_cells(material: Material, column: Column) -> Cells:
     if column.kind == "number":
         gone |= np.isnan(column.numbers) & ~np.isin(column.codes, as_unknown)
     zero = bool(declared.get("zero_is_missing"))
-    new = tuple(one for one in sentinels if f"{one.value:g}" not in own and not (one.value == 0 and zero))
+    new = tuple(one for one in sentinels if as_text(one.value) not in own and not (one.value == 0 and zero))
     numbers = np.array([one.value for one in sentinels])
     return Cells(
         column,
@@ -96,14 +96,12 @@ def declaration(material: Material, column: Column, wanted: Mapping[str, Any]) -
 
 def word_suggestion(material: Material, column: Column, words: list[str], question: bool) -> Suggestion:
     """How to say that words mean missing: a correction where it is sure, an idea where it is a question."""
+    if column.is_target and question:
+        return Suggestion(note=say("Keep it as a class if it says that there is none; leave these rows out if nobody looked."))
     if column.is_target:
-        return Suggestion(
-            note=say("Rows whose target says nothing teach nothing: leave them out, or keep it as a class of its own.")
-        )
+        return Suggestion(note=say("Rows whose target says nothing teach nothing: leave them out, or keep a class for them."))
     if column.declared == "group":
-        return Suggestion(
-            note=say("These rows would be one group. Give each a group of its own, unless they do belong together.")
-        )
+        return Suggestion(note=say("These rows would be one group: give each its own, unless they do belong together."))
     if column.kind == "number" and column.declared in ("", "number"):
         words = [word for word in words if word.lower() not in MISSING_TEXT]
         if not words:

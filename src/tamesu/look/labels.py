@@ -38,9 +38,9 @@ def find_labels(material: Material, progress: Progress | None = None) -> Part:
         progress: Told of each step.
 
     Returns:
-        In `figures`, of one class a row: `classes` (counts, share, examples, means of pictures' numbers, missing shares, profile
-        of the columns) and `pairs` (what tells two classes apart best, and how well); of several: `classes` and `together`; of a
-        number: `number`. A finding (kind merge) where classes have fewer rows than there are folds.
+        In `figures`, of one class a row: `classes` (counts, share, examples, means of pictures' numbers, missing shares, and a
+        profile of the columns) and `pairs` (what tells two classes apart best, and how well); of several: `classes` and
+        `together`; of a number: `number`. A finding (kind merge) where classes have fewer rows than there are folds.
     """
     column = material.columns.get(material.target)
     if column is None or not len(material):

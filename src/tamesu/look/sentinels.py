@@ -20,7 +20,7 @@ MANY_DISTINCT = 10  # for what is no number that is conventionally used
 MIN_ROWS = 3
 MAX_ZERO_FRACTION = 0.6  # of the numbers: where more are 0, it says "nothing" (a gain, a cost)
 NEAREST = 5  # other numbers beside the one asked about
-SPIKE = 4.0  # times the most frequent of the nearest: what a smooth distribution does not do at its end
+SPIKE = 3.0  # times the most frequent of the nearest: what a smooth distribution does not do at its end
 ROUNDS = 4  # sentinels of one column
 
 _REPEATED = [9.0, *(float(str(digit) * n) for digit in (9, 8) for n in range(2, 8))]
@@ -135,15 +135,17 @@ def _at_an_end(values: NDArray[np.float64], counts: NDArray[np.int64]) -> Sentin
 def _reason(values: NDArray[np.float64], counts: NDArray[np.int64], at: int) -> Reason | None:
     value, n = float(values[at]), int(counts[at])
     others, weights = np.delete(values, at), np.delete(counts, at)
-    if n < MIN_ROWS:
-        return None
     low, high = _quantiles(others, weights)
     gap = float(np.abs(others - value).min())
     width = float(others[-1] - others[0])
-    if len(others) < MIN_DISTINCT:
-        return "far" if value in CONVENTIONAL and abs(value) >= 9 and gap >= FAR_FROM_CODES * width else None
+    is_far_away = value in CONVENTIONAL and gap >= FAR_FROM_CODES * width
+    if is_far_away and abs(value) >= (9 if n >= MIN_ROWS else 99):  # the latter in a single row too
+        return "far"
+    if n < MIN_ROWS or len(others) < MIN_DISTINCT:
+        return None
     beside = weights[-NEAREST:] if at else weights[:NEAREST]
-    is_spike = n >= max(5, SPIKE * beside.max())
+    is_other_sign = value < 0 <= others[0]
+    is_spike = n >= max(MIN_ROWS if is_other_sign else 5, SPIKE * beside.max())
     if value == 0 and at == 0:
         is_rare = n <= MAX_ZERO_FRACTION * (n + weights.sum()) and len(others) >= MANY_DISTINCT
         return "zero" if is_rare and _is_below_all(others, weights) else None
@@ -171,7 +173,9 @@ def _is_hard_edge(others: NDArray[np.float64], weights: NDArray[np.int64], n: in
     whole = others[0] in (0.0, 1.0) and bool((others == np.round(others)).all()) and n >= 0.002 * weights.sum()
     is_rare_beside = n >= 5 + 3 * weights[0]  # a tail never rises again
     tapers = weights[0] < 0.8 * weights[1] if len(others) >= MANY_DISTINCT else weights[0] < max(weights[1], 5 * n)
-    return bool(whole and (is_rare_beside or not tapers))
+    up, down = weights[1] / weights[0], weights[0] / n
+    is_cut_off = n * up / down**2 >= 5  # rows that a bell as steep as this one would have one further, where none is
+    return bool(whole and (is_rare_beside or is_cut_off or not tapers))
 
 
 def _is_below_all(others: NDArray[np.float64], weights: NDArray[np.int64]) -> bool:

@@ -18,7 +18,7 @@ from tamesu.plan import AUTO_SIZE_LIMIT
 from tamesu.texts import say
 
 MAX_DEFORMED = 1.5  # times in one direction: a circle becomes an ellipse of 3 to 2
-DEFORMED_FRACTION = 0.1
+DEFORMED_FRACTION = 0.2
 USUAL_FRACTION = 0.8  # of pictures that share one size, for others to be odd
 ODD_FACTOR = 1.5  # in side or aspect
 ENLARGED_FACTOR = 1.25
