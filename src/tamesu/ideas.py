@@ -15,7 +15,8 @@ from tamesu.fields import Field, as_text
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, dotted, shown
 from tamesu.texts import say
 
-WHAT_MAPS_DO = ("mirror", "turn", "angles", "tolerance_deg", "pasted")  # of a target: an idea may declare these otherwise
+# Settings of a target that an idea may declare otherwise: what is predicted and scored stays the same.
+MAY_DIFFER = ("mirror", "turn", "angles", "tolerance_deg", "pasted", "merge")
 SAME_FOR_BOTH = ("data", "folds", "metric", "name", "lang", "verdict", "draft", "ideas")
 MAX_ARMS = 100  # arms one idea may expand to: more is a typing error, or a search that this tool is not for
 VALUE_CHARACTERS = 28
@@ -150,7 +151,7 @@ def _forbidden(config: StudyConfig | None, patch: Mapping[str, Any]) -> Iterator
                 )
             elif (
                 old.target
-                and key not in WHAT_MAPS_DO
+                and key not in MAY_DIFFER
                 and key in FIELD_MODELS[old.kind].model_fields
                 and value != getattr(old, key)
             ):
@@ -164,8 +165,8 @@ def _forbidden(config: StudyConfig | None, patch: Mapping[str, Any]) -> Iterator
 
 
 def _fixed(target: Field) -> set[str]:
-    """Settings of a target that say what is predicted, and not what a moved picture makes of it."""
-    return set(FIELD_MODELS[target.kind].model_fields) - set(WHAT_MAPS_DO)
+    """Settings of a target that say what is predicted, and not how it is learnt or what a moved picture makes of it."""
+    return set(FIELD_MODELS[target.kind].model_fields) - set(MAY_DIFFER)
 
 
 def _new_mistakes(raw: Mapping[str, Any], base: Examined, patch: Mapping[str, Any]) -> list[Mistake]:

@@ -318,7 +318,8 @@ def _of_levels(
         change = np.abs(shares[0] - shares[1])
         top = int(change.argmax())
         text = say(
-            "`{column}` differs between {first} and {second}: {level} is {a} and {b}; {moved} of the rows would have to change.",
+            "`{column}` differs between {first} and {second}: {level} is {a} and {b}; "
+            "{moved} of the rows would have to change.",
             column=column.name,
             first=names[0],
             second=names[1],
