@@ -103,11 +103,6 @@ def test_birds_speed_is_often_empty(birds):
     assert findings(birds[1], "missing", names("Speed IAS in knots"))
 
 
-def test_birds_costs_are_known_only_after_the_strike(birds):
-    cost = ("Cost Repair", "Cost Other", "Cost Total $")
-    assert findings(birds[1], "leak", lambda one: any(name in one.fields for name in cost))
-
-
 @pytest.fixture(scope="module")
 def adult() -> Iterator[Seen]:
     folder = there("adult_income")

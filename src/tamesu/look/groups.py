@@ -91,7 +91,7 @@ def _candidates(material: Material, rows: NDArray[np.int64]) -> Iterator[Candida
     for column in material.columns.values():
         skip = column.is_target or column.name == material.id_column or column.declared in ("image", "mask", "depth", "id")
         is_whole = column.kind in ("category", "text") or (
-            column.kind == "number" and bool((column.numbers[rows] % 1 == 0).all())
+            column.kind == "number" and bool((column.numbers[rows] == np.round(column.numbers[rows])).all())
         )
         if skip or not is_whole or tried >= MOST_COLUMNS:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -187,9 +187,10 @@ def _differences(
     least = {"values": LEAST_DISTANCE, "missing": LEAST_MISSING, "new": LEAST_NEW, "absent": 0.0, "date": LEAST_DISTANCE}
     kept = [one for one, p in zip(found, corrected, strict=True) if p < LEVEL and one.effect >= least[one.what]]
     best: dict[str, Difference] = {}
-    for one in kept:  # a column is told once, by what shows most
-        if one.column not in best or one.effect > best[one.column].effect:
-            best[one.column] = one
+    for one in sorted(kept, key=lambda one: -one.effect):  # a column is told once, by what shows most, with its other sides
+        first_told = best.get(one.column)
+        text = one.sentence if first_told is None else f"{first_told.sentence} {one.sentence}"
+        best[one.column] = replace(first_told or one, sentence=text)
     return list(best.values())
 
 
