@@ -50,7 +50,8 @@ def find_leaks(material: Material, progress: Progress | None = None) -> Part:
             if min(map(len, here)) < LEAST_FILLED:
                 continue
             for column in material.columns.values():
-                if column.name in (populations.by, material.target) or column.kind == "empty":
+                own = column.declared == "id" or column.name == material.id_column  # ids go on counting: that is no news
+                if own or column.name in (populations.by, material.target) or column.kind == "empty":
                     continue
                 one = _names_population(material, column, *here, (first, second))
                 if one is not None:
@@ -257,8 +258,7 @@ def _names_population(
     if min((~gone)[y].sum(), (~gone)[~y].sum()) < LEAST_FILLED or is_unread:
         return None
     is_worded = column.kind in ("text", "category", "date") and (column.kind != "category" or column.is_name)
-    own = column.name == material.id_column
-    if is_worded or own:
+    if is_worded:
         told, marks = _form(column, chosen[~gone], y[~gone])
         if told is None or told.low < 0.85 or told.auc < 0.9:
             return None
