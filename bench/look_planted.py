@@ -3,9 +3,9 @@
     python bench/look_planted.py                 # 50 seeds
     python bench/look_planted.py --seeds 4 --json out.json
 
-Each seed makes seven data sets with faults (46 in all, at one of three strengths by turns) and four clean ones. A fault
-counts as found where a finding of its kind names its column, label, row, or says its word. Strengths were fixed before the first run: weak
-is what a careful person would still want to be told of, in 600 to 1,600 rows or 160 pictures.
+Each seed makes ten data sets with 49 faults in all, at one of three strengths by turns, and four clean ones. A fault counts
+as found where a finding of its kind names its column, label or row, or says its word. Strengths were fixed before the first
+run: weak is what a careful person would still want to be told of, in 600 to 1,600 rows or 160 pictures.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ TICKS = 3
 
 
 def profile_view(figures: Figures) -> dict[str, Any] | None:
-    """What the template draws; None where nothing was profiled. The most different columns come first, the target before them."""
+    """What the template draws; None where nothing was profiled. The target comes first, then what differs most."""
     columns = figures.get("columns") or []
     if not columns:
         return None
