@@ -114,8 +114,12 @@ def findings() -> list[Finding]:
             },
             suggestion=group,
         ),
-        Finding("merge", "`cat` and `dog` cannot be told apart: AUC 0.52 (0.48 to 0.56).", 0.5, labels=("cat", "dog"), rows=ids[:3]),
-        Finding("missing", "`amount` is empty in 30.1 % of the test rows and in 2.0 % of the training rows.", 0.31, ("amount",)),
+        Finding(
+            "merge", "`cat` and `dog` cannot be told apart: AUC 0.52 (0.48 to 0.56).", 0.5, labels=("cat", "dog"), rows=ids[:3]
+        ),
+        Finding(
+            "missing", "`amount` is empty in 30.1 % of the test rows and in 2.0 % of the training rows.", 0.31, ("amount",)
+        ),
     ]
 
 

@@ -118,7 +118,7 @@ def _may_be_groups(codes: NDArray[np.int64]) -> bool:
     counts = np.bincount(known) if len(known) else np.zeros(1, dtype=np.int64)
     n_groups = int((counts > 0).sum())
     several = int(counts[counts > 1].sum())
-    return n_groups >= LEAST_GROUPS and several >= 0.5 * len(codes) and len(known) >= 0.8 * len(codes)
+    return n_groups >= LEAST_GROUPS and several >= 0.5 * len(codes) and len(known) >= 0.5 * len(codes)
 
 
 def _space(material: Material, rows: NDArray[np.int64], candidate: Candidate) -> NDArray[np.float32] | None:

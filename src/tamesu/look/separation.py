@@ -170,7 +170,9 @@ def _fit_score(
     """The mean rank of what trees and a linear model say of the test rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    known = np.isfinite(features.values[train]).any(axis=0)  # a column without any value in these rows says nothing
+    known = np.atleast_1d(
+        np.isfinite(features.values[train]).any(axis=0)
+    )  # a column without any value in these rows says nothing
     if not known.any():
         return np.zeros(int(test.sum()))
     names = [name for name, kept in zip(features.fields, known, strict=True) if kept]
