@@ -64,7 +64,8 @@ def write_table(folder: Path, n: int) -> Path:
     fields = "".join(f"  x{i}: {{kind: number}}\n" for i in range(17)) + "".join(f"  c{i}: {{kind: label}}\n" for i in range(6))
     study = folder / "study.yaml"
     study.write_text(
-        f"name: table\ndata: {{train: train.csv, test: test.csv, id: id}}\nfields:\n{fields}  y: {{kind: label, target: true}}\n"
+        "name: table\ndata: {train: train.csv, test: test.csv, id: id}\n"
+        f"fields:\n{fields}  y: {{kind: label, target: true}}\n"
     )
     return study
 

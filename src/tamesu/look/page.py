@@ -14,6 +14,7 @@ from tamesu import __version__
 from tamesu.files import write_atomically
 from tamesu.look.finding_view import CARDS_OPEN, counts_of_kinds, finding_views, shown_ids
 from tamesu.look.material import Material
+from tamesu.look.pictures_view import pictures_view
 from tamesu.look.profile_view import labels_view, profile_view
 from tamesu.look.thumbnails import ClassPicture, make_class_pictures, make_thumbnails
 from tamesu.report.html import marked
@@ -83,7 +84,8 @@ def render_page(
                 populations=document.get("populations"),
                 why_alone=document.get("why_alone") or "",
                 profile=profile_view(profile),
-                labels=labels_view(profile.get("labels"), profile.get("populations", ())),
+                labels=labels_view(parts),
+                files=pictures_view(parts),
                 classes=mean_pictures,
                 warnings=document.get("warnings") or [],
                 pictures={one: f"t{i}" for i, one in enumerate(shown)},

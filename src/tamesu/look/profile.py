@@ -24,6 +24,7 @@ LOW_QUANTILE, HIGH_QUANTILE = 0.005, 0.995  # of what is drawn; the rest is coun
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 LOG_RATIO = 100.0  # of the upper to the lower end, from which a logarithmic axis shows more
 EXAMPLES, EXAMPLE_LENGTH = 3, 80
+WHOLE_LIMIT, HUGE = 2.0**50, 1.7e308  # up to here a half is exact; about the largest number there is
 
 
 class Sides(NamedTuple):
@@ -171,18 +172,13 @@ def _histogram(by_side: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
     low = min(float(_quantile(one, LOW_QUANTILE)) for one in known)
     high = max(float(_quantile(one, HIGH_QUANTILE)) for one in known)
     median = min(float(_quantile(one, 0.5)) for one in known)
-    is_log = low > 0 and high / low > LOG_RATIO and (median - low) < 0.1 * (high - low)
-    n_bins = N_BINS
-    if not is_log and high - low <= N_BINS and all((one == np.rint(one)).all() for one in known):
-        n_bins = int(high - low) + 1  # whole numbers: a bin each, so that no bin is empty by accident
-        low, high = low - 0.5, high + 0.5
-    elif high <= low:
-        low, high, n_bins = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1), 1
+    low, high, n_bins, is_log = _axis(low, high, median, all((one == np.rint(one)).all() for one in known))
     counts, below, above = [], [], []
     for values, ordered in zip(by_side, finite, strict=True):
         inside = ordered[(ordered >= low) & (ordered <= high)]
         start, stop, place = (math.log(low), math.log(high), np.log(inside)) if is_log else (low, high, inside)
-        bins = np.clip(((place - start) * (n_bins / (stop - start))).astype(np.int64), 0, n_bins - 1)
+        shares = (place / 2 - start / 2) / (stop / 2 - start / 2)  # halves: the span of huge numbers would not be finite
+        bins = np.clip((shares * n_bins).astype(np.int64), 0, n_bins - 1)
         counts.append(np.bincount(bins, minlength=n_bins).tolist())
         below.append(int((values < low).sum()))
         above.append(int((values > high).sum()))
@@ -197,6 +193,17 @@ def _histogram(by_side: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         "quantiles": [[_rounded(float(_quantile(one, q)), span) for q in QUANTILES] if len(one) else None for one in finite],
         "distance": _distance([[low_n, *row, high_n] for low_n, row, high_n in zip(below, counts, above, strict=True)]),
     }
+
+
+def _axis(low: float, high: float, median: float, is_whole: bool) -> tuple[float, float, int, bool]:
+    """Ends of the axis, how many bins it has, and whether it is logarithmic."""
+    size = max(abs(low), abs(high))
+    if is_whole and high - low <= N_BINS and size < WHOLE_LIMIT:
+        return low - 0.5, high + 0.5, int(high - low) + 1, False  # a bin for each, so that none is empty by accident
+    if high - low <= max(1e-14 * size, 1e-300):  # one number, but for rounding
+        room = 0.5 * size if size > 1e-300 else 0.5
+        return max(low - room, -HUGE), min(high + room, HUGE), 1, False
+    return low, high, N_BINS, low > 0 and high / low > LOG_RATIO and (median - low) < 0.1 * (high - low)
 
 
 def _levels(column: Column, sides: Sides) -> dict[str, Any]:
@@ -274,7 +281,7 @@ def _rounded(value: float, span: float) -> float:
     """To four figures of the span: a year among years keeps its last digit."""
     if not math.isfinite(span) or span == 0:
         return float(value)
-    return round(float(value), max(0, min(15, 4 - math.floor(math.log10(abs(span))))))
+    return round(float(value), max(0, min(320, 4 - math.floor(math.log10(abs(span))))))
 
 
 def _cut(value: object, length: int = 40) -> str:

@@ -43,8 +43,14 @@ def profile_view(figures: Figures) -> dict[str, Any] | None:
     }
 
 
-def labels_view(figures: Figures | None, populations: Sequence[str]) -> dict[str, Any] | None:
-    """Bars of how many rows each class has in each population."""
+def labels_view(parts: Mapping[str, Figures]) -> dict[str, Any] | None:
+    """Bars of how many rows each class has in each population; of all together where a row may have several classes."""
+    profile = parts.get("profile") or {}
+    figures, populations = profile.get("labels"), profile.get("populations", ())
+    classes = (parts.get("labels") or {}).get("classes") or []
+    if not figures and classes:
+        counts = [one["count"] for one in classes]
+        figures = {"names": [one["name"] for one in classes], "counts": [counts]}
     if not figures or not figures["names"]:
         return None
     known = [i for i, one in enumerate(figures["counts"]) if any(one)]
@@ -64,14 +70,14 @@ def labels_view(figures: Figures | None, populations: Sequence[str]) -> dict[str
 
 
 def short(value: float) -> str:
-    """A number in few characters: `0.0213`, `1,240`, `3.5M`."""
+    """A number in few characters: `0.0213`, `1240`, `52,300`, `3.5M`."""
     size = abs(value)
     if size >= 1e15 or (0 < size < 1e-4):
         return f"{value:.2g}".replace("-", MINUS)
     for power, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if size >= power:
             return f"{value / power:.3g}{letter}".replace("-", MINUS)
-    text = f"{value:,.0f}" if size >= 1000 else f"{value:.4g}"
+    text = f"{value:,.0f}" if size >= 10_000 else f"{value:.0f}" if size >= 1000 else f"{value:.4g}"  # years have no comma
     return text.replace("-", MINUS)
 
 
@@ -109,6 +115,8 @@ def _folded(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _head(one: Figures, populations: Sequence[str]) -> dict[str, Any]:
     missing = one.get("missing") or []
+    if one.get("is_target"):  # no answer in any test row is as it should be
+        missing = [None if share == 1.0 else share for share in missing]
     shown = [{"i": i, "name": populations[i], "text": percent(share)} for i, share in enumerate(missing) if share is not None]
     return {
         "name": one["name"],
@@ -160,6 +168,8 @@ def _steps(shares: Sequence[float], n_bins: int, top: float) -> str:
 
 def _ticks(one: Figures) -> Iterator[dict[str, Any]]:
     low, high, span = one["low"], one["high"], BOX["right"] - BOX["left"]
+    if not 0 < high - low < math.inf:
+        return  # too large or too close for floating point
     if one["kind"] == "date":
         yield {"at": BOX["left"], "text": _day(low), "anchor": "start"}
         yield {"at": BOX["right"], "text": _day(high), "anchor": "end"}
@@ -172,6 +182,8 @@ def _ticks(one: Figures) -> Iterator[dict[str, Any]]:
     else:
         axis = Axis(low, high)
         values = axis.ticks(TICKS)
+        if max(map(len, one["counts"])) == round(high - low):  # a bin for each whole number
+            values = [value for value in values if value == round(value)]
         places = [axis.at(value) / 100 for value in values]
     for value, place in zip(values, places, strict=True):
         anchor = "start" if place < 0.08 else "end" if place > 0.92 else "middle"
