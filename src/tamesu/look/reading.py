@@ -290,6 +290,8 @@ class _Reader:
         return out, by
 
     def _pictures(self) -> dict[str, PictureFacts]:
+        from tamesu.look.pictures import scan_pictures
+
         found: dict[str, PictureFacts] = {}
         for name, one in self.config.fields.items():
             if not isinstance(one, ImageField | MaskField | DepthField):
@@ -298,8 +300,6 @@ class _Reader:
             if not any(column in table.frame or column in table.arrays for table in self.tables):
                 self.warnings.append(say("`{name}`: there is no such column; its pictures were not looked at.", name=column))
                 continue
-            from tamesu.look.pictures import scan_pictures
-
             depth = {"unit_m": one.unit_m, "missing": one.missing} if isinstance(one, DepthField) else {}
             arrays = [picture for table in self.tables for picture in table.arrays.get(column, ())]
             found[name] = scan_pictures(
@@ -348,16 +348,19 @@ class _Reader:
         return self._cells(column) if there else pd.Series(ids, dtype=object)
 
     def _objects(self, ids: NDArray[np.object_], pictures: Mapping[str, PictureFacts]) -> dict[str, Objects]:
-        found: dict[str, Objects] = {}
-        for name, one in self.config.fields.items():
-            if not isinstance(one, BoxesField | PointsField) or not pictures:
-                continue
-            from tamesu.look.objects import read_objects
+        from tamesu.look.objects import read_mask_objects, read_objects
 
+        found: dict[str, Objects] = {}
+        shown = next((name for name, one in pictures.items() if one.kind == "image"), next(iter(pictures), ""))
+        for name, one in self.config.fields.items():
+            if not shown or not isinstance(one, BoxesField | PointsField | MaskField):
+                continue
+            picture = one.of or shown
             try:
-                found[name] = read_objects(
-                    name, one, self._object_cells(name, ids), ids, picture=one.of or next(iter(pictures)), base=self.base
-                )
+                if not isinstance(one, MaskField):
+                    found[name] = read_objects(name, one, self._object_cells(name, ids), ids, picture=picture, base=self.base)
+                elif name in pictures and not one.input:
+                    found[name] = read_mask_objects(name, one, pictures[name], picture=picture)
             except (DataError, ConfigError) as error:
                 self.warnings += error.mistakes
         return found

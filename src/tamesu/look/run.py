@@ -102,7 +102,9 @@ def material_digest(material: Material, out_of_fold: pd.DataFrame | None = None)
     for name, values in material.properties.items():
         total.update(name.encode() + np.ascontiguousarray(values).tobytes())
     for name, one in material.objects.items():
-        total.update(name.encode() + one.rows.tobytes() + one.heights.tobytes() + one.widths.tobytes())
+        total.update(f"{name} {one.unread}".encode())
+        for numbers in (one.rows, one.heights, one.widths, one.codes, one.edges):
+            total.update(b"-" if numbers is None else np.ascontiguousarray(numbers).tobytes())
     if out_of_fold is not None:
         total.update(pd.util.hash_pandas_object(out_of_fold, index=False).to_numpy().tobytes())
     return total.hexdigest()
