@@ -166,18 +166,10 @@ def add_series(folder: Path) -> None:
     change_study(folder, "  age: {kind: number}\n", "  age: {kind: number}\n" + SERIES)
 
 
-def test_a_series_is_read_and_given_to_no_learner(folder):
+def test_a_series_is_an_input(folder):
     add_series(folder)
     plan = Study.load(folder / "study.yaml").check()
-    assert list(plan.baseline.recipe.inputs) == ["age", "file"]
-    assert any("fields.track" in warning for warning in plan.warnings)
-    assert "track" not in plan.baseline.recipe.training_json()
-
-
-def test_a_series_alone_is_no_input(folder):
-    add_series(folder)
-    change_study(folder, "  file: {kind: image}\n  age: {kind: number}\n", "")
-    assert "does not train on series" in mistakes(folder)
+    assert list(plan.baseline.recipe.inputs) == ["age", "file", "track"]
 
 
 def test_no_right_to_write(folder):

@@ -55,7 +55,6 @@ TURNED = {"augment": {"turn": 0.5}}
         ({"fields": {"age": {"kind": "number", "mirror": "negate"}}}, {}),
         ({"fields": {"m": {"kind": "mask", "names": {1: "a"}}}}, {}),
         ({"fields": {"m": {"kind": "boxes"}}}, {}),
-        ({"fields": {"s": {"kind": "series", "names": ["x"]}}}, {}),
         ({"fields": {"p": {"kind": "image", "camera": [1, 1, 0, 0]}}}, {}),
         ({"upright": True}, {}),
         ({"tta": {"mirror": False}}, {}),

@@ -45,7 +45,7 @@ def test_an_unknown_activation_names_the_closest():
 
 
 def test_tables_and_pictures_are_joined():
-    shape = InputShape({"front": 3, "side.view": 1}, (16, 16), 2, (5, 30))
+    shape = InputShape({"front": {"front": 3}, "side.view": {"side.view": 1}}, (16, 16), 2, (5, 30))
     network = Network(ModelConfig(width=8), shape, {"sign": 4, "steer": 1}).eval()
     pictures = {"front": torch.zeros(2, 16, 16, 3, dtype=torch.uint8), "side.view": torch.zeros(2, 16, 16, 1)}
     raw = network(pictures, torch.zeros(2, 2), torch.zeros(2, 2, dtype=torch.int64))

@@ -224,7 +224,7 @@ class Oracle(TorchLearner):
 def oracle(rows: Dataset, size: tuple[int, int], **tta: Any) -> np.ndarray:
     field = PointsField(target=True, names=("head",))
     recipe = toy_recipe({"picture": ImageField(), "head": field}, size).model_copy(update={"tta": TtaConfig(**tta)})
-    inputs, shape = fit_inputs(rows, network_inputs(recipe)), InputShape({"picture": 1}, size, 0, ())
+    inputs, shape = fit_inputs(rows, network_inputs(recipe)), InputShape({"picture": {"picture": 1}}, size, 0, ())
     targets = {"head": make_target("head", field)}
     return FittedTorch(Oracle(), recipe, torch.nn.Identity(), shape, inputs, targets, [], torch.device("cpu")).predict(rows)[
         "head"

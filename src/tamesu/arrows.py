@@ -85,7 +85,7 @@ def fit_arrows(rows: Dataset, fields: Mapping[str, Field]) -> FittedArrows:
         rows: Training rows, and nothing else.
         fields: All fields; targets and those of other kinds are passed over.
     """
-    arrows = {name: one for name, one in fields.items() if isinstance(one, ArrowField) and not one.target}
+    arrows = {name: one for name, one in fields.items() if isinstance(one, ArrowField) and one.is_given}
     spreads = {name: _spread(rows.values(name, one)) for name, one in arrows.items() if isinstance(one, VectorField)}
     return FittedArrows(arrows, spreads)
 

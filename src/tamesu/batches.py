@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from tamesu.augment import vary
 from tamesu.augment.mixing import mix
 from tamesu.augment.paste import paste
 from tamesu.balance import epoch_rows, repeated_keys
+from tamesu.channels import position_channels
 from tamesu.draws import Draws, make_draws
 from tamesu.feed import Feed
 from tamesu.fields import Field
 from tamesu.map_draws import draw_maps
 from tamesu.maps import Maps, whole_frames
+from tamesu.stacks import depth_channels, position_group, stack_of
 from tamesu.warp import view
 
 N_AHEAD = 4  # batches made before they are asked for
@@ -36,11 +38,15 @@ class Batch:
     """Some rows, always `batch_size` of them: the last places of a batch may be padding, of weight 0.
 
     Attributes:
-        pictures: By picture field, uint8, uint16 or float32.  (b, h, w, c)
+        pictures: By group of channels (see `stacks`), uint8, uint16 or float32, there NaN where there is no reading.  (b, h, w, c)
         table: Numbers, standardised.  (b, f) float32
         categories: Codes for embeddings.  (b, g) int64
         targets: By target, encoded, as the loss takes it; empty when scoring.
         weight: 1 for a row, 0 for padding.  (b,) float32
+        known: By target that some rows lack: 1 where there is a value.  (b,) float32
+        laws: By target that needs them, values of inputs in their own units.  (b, g) float32
+        series: By series field, padded with 0 at the end.  (b, t, c) float32
+        lengths: Of those, in steps.  (b,) int64
         rows: Positions in the dataset; -1 for padding.  (b,) int64
         partner: With which row of the batch each is mixed; None where nothing is.  (b,) int64
         share: How much of each row is its own.  (b,) float32
@@ -53,6 +59,10 @@ class Batch:
     targets: dict[str, NDArray[Any]]
     weight: NDArray[np.float32]
     rows: NDArray[np.int64]
+    known: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    laws: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    series: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    lengths: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     partner: NDArray[np.int64] | None = None
     share: NDArray[np.float32] | None = None
     maps: Mapping[str, Maps] | None = None
@@ -156,6 +166,8 @@ def moved_targets(feed: Feed, index: NDArray[np.int64], maps: Mapping[str, Maps]
     """What is trained for these rows once their pictures are moved; as encoded where there are no pictures."""
     out = {}
     for name, target in feed.targets.items():
+        if name not in feed.encoded:
+            continue
         own = maps_of(target.field, maps) if maps else None
         values = feed.encoded[name][index]
         out[name] = values if own is None else target.move(_exchanged(feed, name, index, own), own)
@@ -174,16 +186,20 @@ def _training_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, draws
     pictures = {name: seen_pictures(feed, name, index, inner) for name in feed.pictures}
     if feed.augment.paste:
         pictures, targets = paste(feed, index, pictures, targets, maps, draws)
-    pictures = {name: varied_pictures(feed, name, index, seen, draws) for name, seen in pictures.items()}
-    batch = _padded_batch(feed, index, batch_size, {name: pictures[name] for name in feed.given}, table, categories, targets)
-    if not (feed.augment.mixup or feed.augment.cutmix):
+    targets |= {name: one.encode_seen(pictures[name]) for name, one in feed.targets.items() if one.spread == "pixels"}
+    pictures = {name: varied_pictures(feed, name, index, pictures[name], draws) for name in feed.given}
+    mixes = bool(feed.augment.mixup or feed.augment.cutmix)
+    given = {} if mixes else channel_groups(feed, pictures, maps)
+    batch = _padded_batch(feed, index, batch_size, given, table, categories, targets)
+    if not mixes:
         return replace(batch, maps=maps)
     kinds = {name: feed.fields[name].kind for name in feed.given}
-    mixed = mix({name: pictures[name] for name in feed.given}, kinds, feed.augment, draws)
+    mixed = mix(pictures, kinds, feed.augment, draws)
     partner, share = mixed.padded(batch_size)
+    given = channel_groups(feed, mixed.pictures, maps)
     return replace(
         batch,
-        pictures={name: _padded(values, batch_size) for name, values in mixed.pictures.items()},
+        pictures={name: _padded(values, batch_size) for name, values in given.items()},
         table=_padded(mixed.table(table), batch_size),
         partner=partner,
         share=share,
@@ -197,8 +213,10 @@ def _scored_batch(feed: Feed, index: NDArray[np.int64], batch_size: int, inner_m
     table, categories = feed.inputs.table[index], feed.inputs.categories[index]
     if inner is not None:
         table, categories = _moved_inputs(feed, index, inner)
-    batch = _padded_batch(feed, index, batch_size, pictures, table, categories, moved_targets(feed, index, {}))
-    return replace(batch, maps=full_maps(feed, index, inner)) if feed.pictures else batch
+    maps = full_maps(feed, index, inner)
+    given = channel_groups(feed, pictures, maps)
+    batch = _padded_batch(feed, index, batch_size, given, table, categories, moved_targets(feed, index, {}))
+    return replace(batch, maps=maps) if feed.pictures else batch
 
 
 def seen_pictures(feed: Feed, name: str, index: NDArray[np.int64], inner: Maps | None) -> NDArray[Any]:
@@ -225,6 +243,17 @@ def seen_pictures(feed: Feed, name: str, index: NDArray[np.int64], inner: Maps |
     return seen if inner is None else field.act(seen, inner)
 
 
+def channel_groups(feed: Feed, pictures: Mapping[str, NDArray[Any]], maps: Mapping[str, Maps]) -> dict[str, NDArray[Any]]:
+    """The pictures a learner is given with what is computed from them as they are seen, by group.  (b, h, w, c)"""
+    out = {}
+    for name, values in pictures.items():
+        out[name] = depth_channels(values, maps[name], feed.fields[name], feed.channels)
+    if feed.channels.places:
+        main = [name for name in pictures if stack_of(name, feed.fields, feed.given, feed.fusion) == name]
+        out |= {position_group(name): position_channels(maps[name], feed.size, feed.channels) for name in main}
+    return out
+
+
 def varied_pictures(feed: Feed, name: str, index: NDArray[np.int64], seen: NDArray[Any], draws: Draws) -> NDArray[Any]:
     """Pictures of these rows in another light, through another sensor, with patches: as training has them.  (b, h, w, c)"""
     low, high = feed.ranges.get(name, range_of(seen.dtype))
@@ -240,7 +269,9 @@ def allowed_rows(feed: Feed, index: NDArray[np.int64], maps: Maps) -> NDArray[np
     for field in feed.fields.values():
         allowed &= field.allows(None, maps)
     for name, target in feed.targets.items():
-        allowed &= target.allows(_exchanged(feed, name, index, maps), maps)
+        if name in feed.encoded:
+            fine = target.allows(_exchanged(feed, name, index, maps), maps)
+            allowed &= fine | ~feed.known[name][index] if name in feed.known else fine
     return allowed
 
 
@@ -280,6 +311,10 @@ def _padded_batch(
         targets={name: _padded(values, batch_size) for name, values in trained.items()},
         weight=_padded(np.ones(len(index), dtype=np.float32), batch_size),
         rows=_padded(index, batch_size, filling=-1),
+        known={name: _padded(known[index].astype(np.float32), batch_size) for name, known in feed.known.items()},
+        laws={name: _padded(values[index].astype(np.float32), batch_size) for name, values in feed.laws.items()},
+        series={name: _padded(one.values[index], batch_size) for name, one in feed.series.items()},
+        lengths={name: _padded(one.lengths[index], batch_size) for name, one in feed.series.items()},
     )
 
 

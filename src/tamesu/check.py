@@ -92,6 +92,7 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from _folds(config, raw)
     yield from field_mistakes(config, raw)
     yield from map_mistakes(config)
+    yield from _channels(config)
     yield from _learner(config)
 
 
@@ -120,7 +121,7 @@ def _fields(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
         yield must_be(("fields",), rule, dict(config.fields))
         return
     target_columns = {column: name for name, one in config.fields.items() if one.target for column in _columns_of(name, one)}
-    inputs = [name for name, one in config.fields.items() if one.is_input and not one.target]
+    inputs = [name for name, one in config.fields.items() if one.is_given]
     for name in inputs:
         for column in sorted(_columns_of(name, config.fields[name]) & set(target_columns)):
             text = say(
@@ -159,6 +160,7 @@ def _targets(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
         candidates = [name for name, one in config.fields.items() if one.can_be_target]
         hint = say(" Write target: true in one of {names}.", names=", ".join(candidates)) if candidates else ""
         yield Mistake(("fields",), say("must hold one field with target: true; got none.{hint}", hint=hint))
+    yield from _auxiliaries(config)
     if len(targets) > 1:
         text = say(
             "must hold one field with target: true; got {n}: {names}. This version predicts one field: take target: true "
@@ -170,6 +172,20 @@ def _targets(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
     if config.metric is not None:
         target_kinds: set[str] = {one.kind for one in targets.values() if one.can_be_target}
         yield from _metric(config.metric, target_kinds.pop() if len(targets) == 1 and target_kinds else None)
+
+
+def _auxiliaries(config: StudyConfig) -> Iterator[Mistake]:
+    """What is predicted beside the target: of a kind that can be, and not the target itself; and losses of what is neither."""
+    for name, one in config.fields.items():
+        path = ("fields", name, "aux")
+        if one.aux is not None and one.target:
+            yield Mistake(path, say("must be left out of the target, whose weight is 1."))
+        elif one.aux is not None and not (one.can_be_target or one.can_be_aux):
+            kinds = [kind for kind, model in FIELD_MODELS.items() if model.can_be_target or model.can_be_aux]
+            rule = say("{kinds} where aux is given", kinds=one_of(kinds))
+            yield must_be(("fields", name, "kind"), rule, one.kind)
+        elif one.loss is not None and not one.target and one.aux is None:
+            yield Mistake(("fields", name, "loss"), say("must be left out of a field that is not predicted."))
 
 
 def _metric(name: str, kind: str | None) -> Iterator[Mistake]:
@@ -203,6 +219,32 @@ def _folds(config: StudyConfig, raw: Mapping[str, Any]) -> Iterator[Mistake]:
         yield must_be(("folds", "stratify"), say("left out with scheme: {scheme}", scheme=folds.scheme), folds.stratify)
 
 
+def _channels(config: StudyConfig) -> Iterator[Mistake]:
+    """Channels of what is there, and groups of what is given."""
+    given = {name: one for name, one in config.fields.items() if one.is_given}
+    channels, model = config.channels, config.model
+    kinds: set[str] = {one.kind for one in given.values()}
+    if channels.depth and "depth" not in kinds:
+        yield must_be(("channels", "depth"), say("left out where no input is of kind {kind}", kind="depth"), channels.depth)
+    if channels.series and "series" not in kinds:
+        yield must_be(("channels", "series"), say("left out where no input is of kind {kind}", kind="series"), channels.series)
+    if channels.places and not any(one.is_picture for one in given.values()):
+        asked = [name for name in ("coords", "fourier", "border") if getattr(channels, name) not in ("none", 0, False)]
+        yield must_be(("channels", asked[0]), say("left out where no input is a picture"), getattr(channels, asked[0]))
+    lying = [name for name, one in given.items() if one.is_picture and getattr(one, "of", None) in given]
+    if model.fusion == "early" and not lying:
+        rule = say("late where no picture given is `of` another: write of: <picture> in the field of one that lies on it")
+        yield must_be(("model", "fusion"), rule, model.fusion)
+    named: dict[str, str] = {}
+    for name, group in model.groups.items():
+        path = ("model", "groups", name, "fields")
+        for one in group.fields:
+            if one not in given:
+                yield must_be(path, say("fields that are inputs"), one, did_you_mean(one, given))
+            elif named.setdefault(one, name) != name:
+                yield must_be(path, say("in one group only; {name!r} is in {group!r} too", name=one, group=named[one]), one)
+
+
 def _learner(config: StudyConfig) -> Iterator[Mistake]:
     learner, model = config.learner, config.model
     if learner in LATER_LEARNERS:
@@ -217,6 +259,9 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
             ("model", "activation"), one_of(ACTIVATIONS), model.activation, did_you_mean(model.activation, ACTIVATIONS)
         )
     backbone = model.backbone
+    early = [name for name, one in config.fields.items() if one.auxiliary is not None and one.auxiliary.branch == "early"]
+    if early and backbone != "tiny" and any(one.is_picture and one.is_given for one in config.fields.values()):
+        yield must_be(("fields", early[0], "aux", "branch"), say("late or own with backbone {name}", name=backbone), "early")
     if backbone != "tiny" and not TIMM_NAME.fullmatch(backbone) and not DOTTED_NAME.fullmatch(backbone):
         hint = did_you_mean(backbone, ["tiny"])
         if not hint and re.fullmatch(r"[A-Za-z0-9_.\-]+", backbone):

@@ -126,9 +126,9 @@ def _meanings(config: StudyConfig, wrong: set[Path]) -> Iterator[Mistake]:
     moves = [one for one in _moves(config) if one.path not in wrong]
     mirrors, turns = next((one for one in moves if one.mirrors), None), next((one for one in moves if one.turns), None)
     for name, field in config.fields.items():
-        if field.target and mirrors is not None and is_mute_in_mirror(field):
+        if field.is_predicted and mirrors is not None and is_mute_in_mirror(field):
             yield Mistake(mirrors.path, _mirror_answers(name, shown(mirrors.value), field))
-        if field.target and turns is not None and is_mute_in_turn(field):
+        if field.is_predicted and turns is not None and is_mute_in_turn(field):
             yield Mistake(turns.path, _turn_answers(name, shown(turns.value), field))
 
 

@@ -116,6 +116,32 @@ class TtaConfig(Section):
     draws: NonNegativeInt = 0  # also through so many maps drawn from `augment`
 
 
+DepthChannel = Literal["metres", "valid", "log", "inverse", "clipped", "xyz", "normals", "gradient"]
+SeriesChannel = Literal["values", "derivative", "second", "spectrum"]
+
+
+class ChannelsConfig(Section):
+    """What is computed from a picture or a series as it is seen, and given to the network as further channels."""
+
+    coords: Literal["none", "frame", "crop"] = "none"  # x and y, -1 to 1: of the original picture, or of what is seen of it
+    fourier: Annotated[int, Setting(ge=0, le=8)] = 0  # octaves of sines and cosines of the original's x and y
+    border: bool = False  # distance to the original picture's border
+    depth: tuple[DepthChannel, ...] = ()  # of every depth picture, in place of metres with 0 for no reading
+    series: tuple[SeriesChannel, ...] = ()  # of every series, in place of its values
+
+    @property
+    def places(self) -> bool:
+        """Whether pictures come with channels of where each pixel is."""
+        return self.coords != "none" or self.fourier > 0 or self.border
+
+
+class InputGroup(Section):
+    """Fields that are one source, such as the fifty channels of one sensor."""
+
+    fields: tuple[str, ...]
+    weight: PositiveFloat = 1.0  # of its share, when others have 1
+
+
 class ModelConfig(Section):
     """The PyTorch learner's network."""
 
@@ -126,6 +152,12 @@ class ModelConfig(Section):
     weights: str = "none"  # timm: none | hub | a file (.safetensors, or a checkpoint readable with weights_only)
     dropout: Fraction = 0.1  # before the heads
     hidden: NonNegativeInt = 64  # table branch: units of its hidden layers
+    fusion: Literal["late", "early"] = (
+        "late"  # early: a picture `of` another goes through that one's backbone, as channels of it
+    )
+    stem: Literal["plain", "balanced"] = "plain"  # balanced: each group of inputs has its share, however many channels it has
+    groups: dict[str, InputGroup] = {}  # by name; a field that none names is a group of its own
+    new_channels: Literal["repeat", "mean", "zero"] = "repeat"  # how pretrained weights see channels beside red, green, blue
 
 
 class TrainConfig(Section):
@@ -139,6 +171,7 @@ class TrainConfig(Section):
     label_smoothing: Annotated[float, Setting(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Setting(ge=0, lt=1)] = 0.0  # decay of the averaged weights; 0: off
     clip_norm: NonNegativeFloat = 1.0  # 0: off
+    report: bool = False  # look into the network: dead units, saturation, gradients, what each auxiliary does to the target
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on a GPU that has it, else float32
     channels_last: bool = True
     compile: bool = False
@@ -168,6 +201,7 @@ class StudyConfig(Section):
     folds: FoldsConfig = FoldsConfig()
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | Literal["auto"] = "auto"  # pixels, or [h, w]
     resize: Literal["stretch", "pad", "crop"] = "stretch"  # how a whole picture comes to `size`
+    channels: ChannelsConfig = ChannelsConfig()
     augment: AugmentConfig = AugmentConfig()
     tta: TtaConfig = TtaConfig()
     learner: str = "torch"

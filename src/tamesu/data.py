@@ -143,7 +143,7 @@ class _Door:
     def test(self, raw: RawTable, train: Dataset | None) -> Dataset | None:
         targets = {name for name, versions in self.fields.items() if any(one.target for one in versions)}
         names = [
-            name for name, versions in self.fields.items() if name not in targets and any(one.is_input for one in versions)
+            name for name, versions in self.fields.items() if name not in targets and any(one.is_given for one in versions)
         ]
         there = [name for name in self.fields if not self.sources[name].missing(raw)]
         if train is not None:

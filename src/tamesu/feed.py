@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamesu.balance import balanced_target, class_weights, row_classes
 from tamesu.balance import strength as balance_strength
-from tamesu.config import AugmentConfig
+from tamesu.config import AugmentConfig, ChannelsConfig
 from tamesu.draws import Bits, row_keys
 from tamesu.errors import ConfigError
 from tamesu.fields import BoxesField, Field, MaskField, PictureField
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tamesu.pictures import Pictures
     from tamesu.preprocess import FittedInputs, Inputs
     from tamesu.recipe import Recipe
+    from tamesu.series_inputs import FittedSeries, SeriesArrays
     from tamesu.targets import Target
 
 
@@ -37,6 +38,8 @@ class Feed:
         fields: What the study says about each of those.
         shapes: Heights and widths of the originals, by picture field.  (n, 2)
         given: Names of the pictures a learner is given.
+        channels: What is computed from those as they are seen.
+        fusion: late, or early: a picture `of` another is channels of that one.
         size: Height and width of every picture in a batch; (0, 0) without pictures.
         resize: How whole pictures come to that size.
         augment: How training pictures are varied.
@@ -44,7 +47,10 @@ class Feed:
         moved_inputs: The same as they are when pictures are moved by a symmetry of the square, where that changes them.
         allowed: Which symmetries the inputs allow; None: all.  (n, 8)
         targets: What is predicted; empty when scoring.
-        encoded: The targets' values, encoded.
+        encoded: The targets' values, encoded; of those that are pictures nothing, they are encoded as they are seen.
+        known: Which rows hold a value of a target, by target; all do of those that are not here.  (n,)
+        laws: By target that needs them, values of inputs in their own units (see `Target.needs`).  (n, g)
+        series: By series field, on one grid of steps.
         partners: Values of the field each target changes places with in a mirror, encoded as the target's.
         boxes: Boxes of objects to paste, by field: what the study says, and the values in original pixels.  (n,) object
         weights: How often each row is drawn, as a factor; None: all once.  (n,)
@@ -65,6 +71,11 @@ class Feed:
     targets: Mapping[str, Target] = field(default_factory=dict)
     encoded: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     partners: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    known: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    laws: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    series: Mapping[str, SeriesArrays] = field(default_factory=dict)
+    channels: ChannelsConfig = ChannelsConfig()
+    fusion: str = "late"
     moved_inputs: Mapping[int, Inputs] = field(default_factory=dict)
     allowed: NDArray[np.bool_] | None = None
     boxes: Mapping[str, tuple[BoxesField, NDArray[np.object_]]] = field(default_factory=dict)
@@ -96,12 +107,19 @@ class Feed:
         )
 
 
-def make_feed(rows: Dataset, recipe: Recipe, inputs: FittedInputs, targets: Mapping[str, Target]) -> Feed:
+def make_feed(
+    rows: Dataset,
+    recipe: Recipe,
+    inputs: FittedInputs,
+    targets: Mapping[str, Target],
+    series: FittedSeries | None = None,
+) -> Feed:
     """Rows ready for batches.
 
     Args:
         inputs: Fitted on the training rows, whichever rows these are.
         targets: Fitted on the training rows; {} for rows that are scored.
+        series: Fitted on the training rows; None where no input is a series.
 
     Raises:
         ConfigError: Pictures are to be mirrored and a target does not say what a mirror does to it.
@@ -118,6 +136,9 @@ def make_feed(rows: Dataset, recipe: Recipe, inputs: FittedInputs, targets: Mapp
         resize=recipe.resize,
         augment=recipe.augment,
         inputs=inputs.transform(rows),
+        series={} if series is None else series.transform(rows),
+        channels=recipe.channels,
+        fusion=recipe.model.fusion,
     )
     return _with_targets(plain, rows, recipe, inputs, targets) if targets else plain
 
@@ -132,15 +153,20 @@ def _with_targets(plain: Feed, rows: Dataset, recipe: Recipe, inputs: FittedInpu
     )
     companions = recipe.companions if recipe.augment.paste else {}
     boxes = {name: (one, rows.values(name, one)) for name, one in companions.items() if isinstance(one, BoxesField)}
-    encoded = {name: _single(target.encode(rows.values(name, target.field))) for name, target in targets.items()}
-    weights, strength, classes = _balanced(recipe.augment.balance, targets, encoded)
+    dense = {name: target.field for name, target in targets.items() if target.spread == "pixels"}
+    encoded, known = _encoded(rows, {name: target for name, target in targets.items() if name not in dense})
+    judged = {name: target for name, target in targets.items() if target.field.target}
+    weights, strength, classes = _balanced(recipe.augment.balance, judged, encoded)
+    beside = {**pasted, **dense}
     return replace(
         plain,
-        pictures={**plain.pictures, **{name: rows.pictures[name] for name in pasted}},
-        fields={**plain.fields, **pasted},
-        shapes={**plain.shapes, **{name: rows.pictures[name].shapes for name in pasted}},
+        pictures={**plain.pictures, **{name: rows.pictures[name] for name in beside}},
+        fields={**plain.fields, **beside},
+        shapes={**plain.shapes, **{name: rows.pictures[name].shapes for name in beside}},
         targets=dict(targets),
         encoded=encoded,
+        known=known,
+        laws={name: law_inputs(rows, recipe, target) for name, target in targets.items() if target.needs},
         partners={
             name: _single(target.encode(rows.values(target.field.swap_with, target.field)))
             for name, target in targets.items()
@@ -153,6 +179,27 @@ def _with_targets(plain: Feed, rows: Dataset, recipe: Recipe, inputs: FittedInpu
         strength=strength,
         classes=classes,
     )
+
+
+def law_inputs(rows: Dataset, recipe: Recipe, target: Target) -> NDArray[np.float64]:
+    """Values of the inputs that a target needs, in their own units; NaN where missing.  (n, g)"""
+    return np.stack([rows.values(name, recipe.fields[name]) for name in target.needs], axis=1)
+
+
+def _encoded(rows: Dataset, targets: Mapping[str, Target]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
+    """Values as they are trained, and of auxiliaries with gaps which rows hold one; a gap is encoded as 0."""
+    encoded: dict[str, NDArray[Any]] = {}
+    gaps: dict[str, NDArray[np.bool_]] = {}
+    for name, target in targets.items():
+        values = rows.values(name, target.field)
+        known = np.ones(len(rows), dtype=bool) if target.field.target else target.known(values)
+        some = _single(target.encode(values if known.all() else values[known]))
+        if not known.all():
+            whole = np.zeros((len(rows), *some.shape[1:]), dtype=some.dtype)
+            whole[known] = some
+            some, gaps[name] = whole, known
+        encoded[name] = some
+    return encoded, gaps
 
 
 def check_mirrors(targets: Mapping[str, Target]) -> None:

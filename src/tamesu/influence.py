@@ -6,7 +6,7 @@ stays: a training that is done twice costs time, one that is taken for another i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tamesu.amounts import is_off
@@ -32,7 +32,7 @@ def influential(recipe: Recipe) -> dict[str, Any]:
     out: dict[str, Any] = {
         "learner": recipe.learner,
         "model": recipe.model.model_dump(),
-        "train": recipe.train.model_dump(),
+        "train": recipe.train.model_dump(exclude={"report"}),  # it looks on
         "size": recipe.size if kinds else (0, 0),
     }
     if kinds:
@@ -41,9 +41,17 @@ def influential(recipe: Recipe) -> dict[str, Any]:
             out["tta"] = recipe.tta.model_dump()
     out["augment"] = _augment(recipe, kinds)
     moves = _Moves(recipe, bool(kinds), out["augment"])
-    read = {**recipe.inputs, **recipe.targets, **recipe.companions}
-    out["fields"] = {name: _field(field, moves) for name, field in read.items()}
-    return out
+    out["fields"] = {name: _field(field, moves) for name, field in recipe.read.items()}
+    channels = _channels(recipe, kinds)
+    return out | ({"channels": channels} if channels else {})
+
+
+def _channels(recipe: Recipe, kinds: set[str]) -> dict[str, Any]:
+    """Only what some input has a use for."""
+    said = recipe.channels.model_dump(exclude_defaults=True)
+    of = {"depth": {"depth"}, "series": {"series"}}
+    there = {field.kind for field in recipe.inputs.values()}
+    return {name: value for name, value in said.items() if (of[name] & there if name in of else kinds)}
 
 
 def _augment(recipe: Recipe, kinds: set[str]) -> dict[str, Any]:
@@ -94,16 +102,17 @@ class _Moves:
             self.mirrored or self.turned or angle > 0 or not is_off(given.shear_deg) or tta.draws > 0
         )
         self.pasted = has_pictures and given.paste > 0
+        self.places = bool({"xyz", "normals"} & set(recipe.channels.depth))  # then the camera counts
 
 
-def without_unused(settings: dict[str, Any]) -> dict[str, Any]:
-    """A field's settings, `merge` only where it merges anything: what was stored before it was there keeps its key."""
-    return {key: value for key, value in settings.items() if key != "merge" or value}
+def declared(field: Field, without: Iterable[str] = ()) -> dict[str, Any]:
+    """What the study says of a field beside its kind's defaults, as plain values."""
+    return {"kind": field.kind, **field.model_dump(exclude=set(without), exclude_defaults=True)}
 
 
 def _field(field: Field, moves: _Moves) -> dict[str, Any]:
     """A field without its columns' names, whose content counts with the data, and without what no move asks for."""
-    out = without_unused(field.model_dump(exclude={"column", "camera"}))
+    out = declared(field, {"column"} if moves.places else {"column", "camera"})
     if isinstance(field, PointsField):
         out |= {"points": None, "names": field.point_names}
     if isinstance(field, VectorField):

@@ -6,6 +6,7 @@ alike are used, so one definition serves every framework.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -145,6 +146,11 @@ LOSSES = {
     "vector": squared_distance,
     "points": squared_point_distance,
 }
+
+
+def loss_of(target: Any, train: Any) -> Callable[..., Array]:
+    """The loss a target is trained with: (raw, encoded, weight, xp) to one value a row."""
+    return functools.partial(LOSSES[target.kind], label_smoothing=train.label_smoothing)
 
 
 def log_softmax(raw: Array, xp: ModuleType) -> Array:

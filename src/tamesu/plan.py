@@ -34,7 +34,7 @@ from tamesu.metrics import (
     margin_floor,
     metric_for,
 )
-from tamesu.recipe import NOT_LEARNT_YET, Arm, make_arms, plan_arms
+from tamesu.recipe import Arm, make_arms, plan_arms
 from tamesu.targets import make_target
 from tamesu.texts import say
 from tamesu.trial import Trial, make_trial
@@ -175,7 +175,7 @@ def make_plan(
         y=y,
         groups=groups,
         judge=_make_judge(config, splits, y, target, groups, judged),
-        warnings=(*data.warnings, *_not_learnt(arms), *notes, *warnings, *check_class_order(metric, classes)),
+        warnings=(*data.warnings, *notes, *warnings, *check_class_order(metric, classes)),
     )
 
 
@@ -206,15 +206,6 @@ def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     usual = np.median(pictures.shapes, axis=0)
     height, width = np.maximum(1, np.round(usual * min(1.0, AUTO_SIZE_LIMIT / usual.max()))).astype(int)
     return int(height), int(width)
-
-
-def _not_learnt(arms: list[Arm]) -> list[str]:
-    """Fields that look like inputs and are none."""
-    names = dict.fromkeys(name for arm in arms for name, one in arm.recipe.fields.items() if one.kind in NOT_LEARNT_YET)
-    return [
-        say("fields.{name}: this version does not train on series; it is read, and moved in the preview.", name=name)
-        for name in names
-    ]
 
 
 def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[NDArray[Any], NDArray[Any]]:

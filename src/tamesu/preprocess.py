@@ -203,8 +203,8 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
     Raises:
         DataError: Cells that are no numbers.
     """
-    numbers = {name: field for name, field in fields.items() if isinstance(field, NumberField) and not field.target}
-    labels = {name: field for name, field in fields.items() if isinstance(field, LabelField) and not field.target}
+    numbers = {name: field for name, field in fields.items() if isinstance(field, NumberField) and field.is_given}
+    labels = {name: field for name, field in fields.items() if isinstance(field, LabelField) and field.is_given}
     raw = _read_numbers(rows, numbers)
     empty = np.asarray(np.isnan(raw).all(axis=0))
     columns = [_fit_column(column, field) for column, field in zip(raw.T, numbers.values(), strict=True)]

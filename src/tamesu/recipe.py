@@ -10,17 +10,16 @@ from typing import Any, NamedTuple
 from pydantic import NonNegativeInt, field_validator
 
 from tamesu.check import Examined, examine, raise_mistakes
-from tamesu.config import AugmentConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
+from tamesu.config import AugmentConfig, ChannelsConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
 from tamesu.fields import Field
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
-from tamesu.influence import influential, without_unused
+from tamesu.influence import declared, influential
 from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
 
 BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
-NOT_LEARNT_YET = ("series",)  # kinds that are read, moved and previewed, and given to no learner of this version
 
 
 class Recipe(Section):
@@ -34,6 +33,7 @@ class Recipe(Section):
     despite: str | None
     size: tuple[NonNegativeInt, NonNegativeInt]  # (h, w); (0, 0) without a picture
     resize: Resize = "stretch"
+    channels: ChannelsConfig = ChannelsConfig()
     augment: AugmentConfig
     tta: TtaConfig = TtaConfig()
     learner: str
@@ -57,17 +57,31 @@ class Recipe(Section):
         return name, field
 
     @property
+    def auxiliaries(self) -> dict[str, Field]:
+        """The fields predicted beside the target in training, by name; no prediction is asked of them."""
+        return {name: field for name, field in self.fields.items() if field.auxiliary is not None and field.auxiliary.weight}
+
+    @property
     def inputs(self) -> dict[str, Field]:
         """The fields the learner is given, by name."""
-        given = {name: field for name, field in self.fields.items() if field.is_input and not field.target}
-        return {name: field for name, field in given.items() if field.kind not in NOT_LEARNT_YET}
+        return {name: field for name, field in self.fields.items() if field.is_given}
+
+    @property
+    def read(self) -> dict[str, Field]:
+        """Every field a training reads, by name."""
+        return {**self.inputs, **self.companions, **self.auxiliaries, **self.targets}
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Fields that rows to be predicted come without, whatever their tables hold."""
+        return tuple({**self.targets, **self.auxiliaries, **self.companions})
 
     @property
     def companions(self) -> dict[str, Field]:
         """Fields that training reads though no learner is given them: what targets change places with, and objects to paste."""
         partners = {field.swap_with for field in self.targets.values()} if self.augment.mirror or self.augment.flip else set()
         pasted = {"mask", "boxes"} if self.augment.paste else set()
-        beside = {*self.inputs, *self.targets}
+        beside = {*self.inputs, *self.targets, *self.auxiliaries}
         return {
             name: field
             for name, field in self.fields.items()
@@ -86,7 +100,7 @@ class Recipe(Section):
             fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
             settings = {
                 **self.model_dump(exclude={"fields", "upright", "despite"}),
-                "fields": {name: without_unused(field.model_dump(exclude={"column"})) for name, field in fields.items()},
+                "fields": {name: declared(field, {"column"}) for name, field in fields.items()},
             }
         return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -122,6 +136,7 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         despite=config.despite,
         size=_size(config, size),
         resize=config.resize,
+        channels=config.channels,
         augment=config.augment,
         tta=config.tta,
         learner=config.learner,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tamesu.learners.base import Fitted
     from tamesu.recipe import Recipe
 
-TRIAL_VERSION = 2  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
+TRIAL_VERSION = 3  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
 KEY_BYTES = 16
 OnEpoch = Callable[[int, float], None]
 
@@ -85,8 +85,7 @@ def make_trial(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int =
         seed_shift: 0 for the run that is judged; others give the same training with fresh randomness (the noise floor).
         keep_model: Store the fitted model too; not part of the key.
     """
-    used = sorted({*recipe.inputs, *recipe.targets, *recipe.companions})
-    data_digest = dataset.digest(used)
+    data_digest = dataset.digest(recipe.read)
     training = recipe.training_json()
     seed = make_seed(recipe.train.seed, split.repeat, split.fold, seed_shift)
     parts = [
@@ -126,7 +125,7 @@ def run_trial(
 
     recipe, split = trial.recipe, trial.split
     train_rows = dataset.take(split.train)
-    test_rows = dataset.take(split.test).without((*recipe.targets, *recipe.companions))
+    test_rows = dataset.take(split.test).without(recipe.unseen)
     try:
         learner = make_learner(recipe.learner)
         with _seeded(trial.seed), limit_threads(threads):

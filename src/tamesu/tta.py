@@ -94,7 +94,7 @@ def all_maps(parts: Sequence[Maps]) -> Maps:
 def tta_mistakes(config: StudyConfig) -> Iterator[Mistake]:
     """Views that show nothing new, or nothing that could be put back."""
     tta = config.tta
-    pictures = any(one.is_picture and one.is_input and not one.target for one in config.fields.values())
+    pictures = any(one.is_picture and one.is_given for one in config.fields.values())
     for key, asked in (("mirror", tta.mirror), ("turns", tta.turns), ("draws", tta.draws)):
         if asked and not pictures:
             yield must_be(("tta", key), say("left out where no input is a picture"), asked)

@@ -138,7 +138,7 @@ class Views:
         some = self.rows.take(index)
         for name, field in self.recipe.fields.items():
             if not self.feed.pictures and field.kind not in WITHOUT_VALUE and name in some.table:
-                allowed &= (field if field.target else decided(field)).allows(some.values(name, field), inner)
+                allowed &= (field if field.is_predicted else decided(field)).allows(some.values(name, field), inner)
         return allowed
 
     def _values(self, index: NDArray[np.int64], inner: Maps | None, maps: Mapping[str, Maps] | None) -> Values:
@@ -150,10 +150,10 @@ class Views:
                 continue
             values = some.values(name, field)
             if inner is not None and maps is not None:
-                own = maps_of(field, maps) if field.target or field.is_placed else inner
+                own = maps_of(field, maps) if field.is_predicted or field.is_placed else inner
                 if field.swap_with in some.table and inner.mirrored.any():  # one row: all of it is mirrored
                     values = some.values(str(field.swap_with), field)
-                values = (field if field.target else decided(field)).act(values, own)
+                values = (field if field.is_predicted else decided(field)).act(values, own)
             out[name] = values
         return out
 

@@ -126,7 +126,7 @@ def mixing_mistakes(config: StudyConfig) -> Iterator[Mistake]:
 
 def _mixed_mistakes(config: StudyConfig, name: str, value: float) -> Iterator[Mistake]:
     path = ("augment", name)
-    inputs = {one: field for one, field in config.fields.items() if field.is_input and not field.target}
+    inputs = {one: field for one, field in config.fields.items() if field.is_given}
     if not any(field.kind == "image" for field in inputs.values()):
         yield must_be(path, say("0 without an image among the inputs: pictures are what is mixed"), value)
         return
@@ -137,6 +137,6 @@ def _mixed_mistakes(config: StudyConfig, name: str, value: float) -> Iterator[Mi
             rule = say("0 where a {kind} is an input ({name}): its values cannot be blended", kind=field.kind, name=one)
             yield must_be(path, rule, value, say(" Take cutmix, which cuts the same rectangle out of all pictures."))
     for one, field in config.fields.items():
-        if field.target and field.is_placed:
+        if field.is_predicted and field.is_placed:
             rule = say("0 where the target {name!r} is of kind {kind}: places cannot be mixed", name=one, kind=field.kind)
             yield must_be(path, rule, value)

@@ -303,7 +303,7 @@ def paste_mistakes(config: StudyConfig) -> Iterator[Mistake]:
             )
             yield Mistake(("fields", name, "of"), text)
     for name, field in config.fields.items():
-        if field.target and getattr(field, "pasted", None) != "same":
+        if field.is_predicted and getattr(field, "pasted", None) != "same":
             yield from _target_mistakes(config, name, field, found)
 
 

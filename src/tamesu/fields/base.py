@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeFloat
 
 from tamesu.texts import say
 
@@ -50,17 +50,49 @@ class SideTable(Part):
     order: str | None = None
 
 
+class Aux(Part):
+    """How a field is predicted beside the target, so that what it teaches helps the target.
+
+    Attributes:
+        weight: Of its loss, when the target's is 1 and both are in standard units.
+        schedule: fixed; anneal: falls in a straight line to 0 at the end; learned: by how well it can be predicted.
+        branch: late: from the features the target is predicted from; early: from those half-way; own: through a layer of its own.
+    """
+
+    weight: NonNegativeFloat = 0.3
+    schedule: Literal["fixed", "anneal", "learned"] = "fixed"
+    branch: Literal["late", "early", "own"] = "late"
+
+
 class FieldBase(Part):
     """What every kind of field has."""
 
     is_input: ClassVar[bool] = False  # a learner can be given it
     can_be_target: ClassVar[bool] = False
+    can_be_aux: ClassVar[bool] = False  # beside a target only; what can be a target can be this too
     is_picture: ClassVar[bool] = False  # its cells are files or arrays of pixels, kept as `Pictures`
     is_placed: ClassVar[bool] = False  # its values are places in the picture `of`
 
     kind: str
     column: str | None = None  # the table's column, where it is not named like the field
     target: bool = False
+    aux: NonNegativeFloat | Aux | None = None  # predicted beside the target in training; test rows need not have it
+    loss: str | dict[str, Any] | None = None  # of a target: its name, or {name: …, option: …}; None: the kind's own
+
+    @property
+    def auxiliary(self) -> Aux | None:
+        """How it is predicted beside the target; None where it is not."""
+        return Aux(weight=self.aux) if isinstance(self.aux, (int, float)) else self.aux
+
+    @property
+    def is_predicted(self) -> bool:
+        """As the target, or beside it in training."""
+        return self.target or self.aux is not None
+
+    @property
+    def is_given(self) -> bool:
+        """A learner is given it: it is an input, and neither predicted nor predicted beside what is."""
+        return self.is_input and not self.is_predicted
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> Values:
         """The raw column as one typed array, rows in the table's order.

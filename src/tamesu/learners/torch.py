@@ -18,9 +18,10 @@ from tamesu.batches import Batch, make_batches
 from tamesu.config import TrainConfig
 from tamesu.errors import ConfigError
 from tamesu.feed import Feed, make_feed
-from tamesu.fields import Field, PictureField
+from tamesu.fields import PictureField
 from tamesu.learners.base import OnEpoch
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
+from tamesu.learners.torch_inputs import fit_series_inputs, fit_target, head_of, input_shape
 from tamesu.learners.torch_steps import (
     Average,
     Training,
@@ -30,18 +31,20 @@ from tamesu.learners.torch_steps import (
     decay_groups,
     quiet_random_state,
 )
-from tamesu.losses import LOSSES, mixed_loss
+from tamesu.losses import loss_of, mixed_loss
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
 from tamesu.nets.heads import InputShape, Network, Standardise
 from tamesu.pixels import FittedPixels, fit_pixels
 from tamesu.preprocess import fit_inputs
+from tamesu.stacks import make_stacks
 from tamesu.targets import Target, make_target
 from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.dataset import Dataset
     from tamesu.recipe import Recipe
+    from tamesu.series_inputs import FittedSeries
 
 
 class TorchLearner:
@@ -52,10 +55,7 @@ class TorchLearner:
         mistakes = []
         if not recipe.inputs:
             mistakes.append(
-                say(
-                    "fields: must have an input (an image, a label or a number that is no target); got none. "
-                    "This version does not train on series, masks without input: true, or boxes."
-                )
+                say("fields: must have an input (an image, a label, a number or a series that is not predicted); got none.")
             )
         has_images = any(isinstance(field, PictureField) for field in recipe.inputs.values())
         try:
@@ -68,12 +68,12 @@ class TorchLearner:
 
     def _check_backbone(self, recipe: Recipe, dataset: Dataset) -> list[str]:
         fresh = recipe.model.model_copy(update={"weights": "none"}) if recipe.model.weights == "hub" else recipe.model
-        channels = {
-            name: dataset.pictures[name].channels for name, one in recipe.inputs.items() if isinstance(one, PictureField)
-        }
+        given = {name: one for name, one in recipe.inputs.items() if isinstance(one, PictureField)}
+        channels = {name: dataset.pictures[name].channels for name in given}
+        stacks = make_stacks(given, channels, recipe.channels, recipe.model.fusion)
         try:
             with quiet_random_state(0, torch.device("cpu")):
-                Network(fresh, InputShape(channels, recipe.size, 0, ()), {})
+                Network(fresh, InputShape(stacks, recipe.size, 0, ()), {})
         except ConfigError as error:
             return error.mistakes
         return []
@@ -89,22 +89,18 @@ class TorchLearner:
         """
         place = torch.device(device)
         with quiet_random_state(seed, place):
-            targets = self.make_targets(rows, recipe.targets)
+            series = fit_series_inputs(rows, recipe)
+            targets = self.make_targets(rows, recipe, series)
             inputs = fit_inputs(rows, network_inputs(recipe))
-            feed = make_feed(rows, recipe, inputs, targets)
+            feed = make_feed(rows, recipe, inputs, targets, series)
             pixels = fit_pixels(feed)
             feed = feed.with_ranges({name: (one.low, one.high) for name, one in pixels.items()})
-            shape = InputShape(
-                {name: feed.pictures[name].channels for name in feed.given},
-                recipe.size,
-                feed.inputs.table.shape[1],
-                tuple(feed.inputs.category_sizes),
-            )
+            shape = input_shape(feed, inputs)
             network = self.make_network(recipe, shape, targets)
             set_pixels(network, pixels)
             training = self.make_training(network, recipe, targets, place, n_steps=self.count_steps(feed, recipe.train))
             log = [self.train_epoch(training, feed, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
-            return FittedTorch(self, recipe, training.result(), shape, inputs, targets, log, place)
+            return FittedTorch(self, recipe, training.result(), shape, inputs, targets, log, place, series)
 
     def load(self, folder: Path) -> FittedTorch:
         """What `FittedTorch.save` wrote."""
@@ -112,14 +108,15 @@ class TorchLearner:
 
     # ---- the steps, in the order they are taken
 
-    def make_targets(self, rows: Dataset, fields: Mapping[str, Field]) -> dict[str, Target]:
-        """What is predicted, fitted on the training rows."""
+    def make_targets(self, rows: Dataset, recipe: Recipe, series: FittedSeries | None = None) -> dict[str, Target]:
+        """What is predicted, and what is predicted beside it, fitted on the training rows."""
+        fields = {**recipe.targets, **recipe.auxiliaries}
         made = {name: make_target(name, field, rows.classes.get((name, field.kind), ())) for name, field in fields.items()}
-        return {name: target.fit(rows.values(name, target.field)) for name, target in made.items()}
+        return {name: fit_target(target, rows, series) for name, target in made.items()}
 
     def make_network(self, recipe: Recipe, shape: InputShape, targets: Mapping[str, Target]) -> nn.Module:
         """The network: (pictures by field (b, h, w, c), table (b, f), categories (b, g)) to raw outputs by target."""
-        return Network(recipe.model, shape, {name: target.n_outputs for name, target in targets.items()})
+        return Network(recipe.model, shape, {name: head_of(target, recipe.size) for name, target in targets.items()})
 
     def make_training(
         self, network: nn.Module, recipe: Recipe, targets: Mapping[str, Target], device: torch.device, n_steps: int
@@ -136,7 +133,9 @@ class TorchLearner:
             average=Average(network, recipe.train.ema) if recipe.train.ema else None,
             settings=recipe.train,
             targets=dict(targets),
+            losses={name: loss_of(target, recipe.train) for name, target in targets.items()},
             device=device,
+            n_steps=n_steps,
         )
 
     def make_optimizer(self, network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
@@ -179,19 +178,38 @@ class TorchLearner:
         n = batch.n_real
         pictures = {name: torch.from_numpy(values[:n]).to(device) for name, values in batch.pictures.items()}
         table, categories = torch.from_numpy(batch.table[:n]).to(device), torch.from_numpy(batch.categories[:n]).to(device)
-        raw: dict[str, Tensor] = network(pictures, table, categories)
+        if not batch.series:
+            raw: dict[str, Tensor] = network(pictures, table, categories)
+        else:
+            series = {name: torch.from_numpy(values[:n]).to(device) for name, values in batch.series.items()}
+            lengths = {name: torch.from_numpy(values[:n]).to(device) for name, values in batch.lengths.items()}
+            raw = network(pictures, table, categories, series, lengths)
         return {name: values.float() for name, values in raw.items()}
 
     def loss(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> Tensor:
-        """Mean over rows of the targets' losses."""
+        """Mean over rows of the target's loss, and those of its auxiliaries by their weights."""
         total = weight.new_zeros(())
+        for name, each in self.losses(raw, batch, weight, training).items():
+            total = total + training.weight_of(name, each)
+        return total
+
+    def losses(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> dict[str, Tensor]:
+        """By target, the mean loss of the rows that hold a value of it."""
+        out = {}
+        n = batch.n_real
         partner, share = mixed_with(batch, training.device)
         for name, target in training.targets.items():
-            encoded = torch.from_numpy(batch.targets[name][: batch.n_real]).to(training.device)
-            smoothing = training.settings.label_smoothing
-            each = mixed_loss(LOSSES[target.kind], raw[name], encoded, partner, share, weight, torch, label_smoothing=smoothing)
-            total = total + each.sum() / weight.sum()
-        return total
+            encoded = torch.from_numpy(batch.targets[name][:n]).to(training.device)
+            laws = torch.from_numpy(batch.laws[name][:n]).to(training.device) if name in batch.laws else None
+            counted = weight
+            if name in batch.known:
+                known = torch.from_numpy(batch.known[name][:n]).to(training.device)
+                counted = weight * known if partner is None else weight * known * known[partner]
+            trained = target.trained(raw[name], torch, laws)
+            each = mixed_loss(training.losses[name], trained, encoded, partner, share, counted, torch)
+            each = each + target.penalty(raw[name], torch, laws) * counted
+            out[name] = each.sum() / counted.sum().clamp(min=1.0)
+        return out
 
     def predict_step(self, network: nn.Module, batch: Batch, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
         """Raw outputs of the batch's real rows, in float64 on the CPU."""

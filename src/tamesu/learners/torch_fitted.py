@@ -16,7 +16,7 @@ from torch import nn
 from tamesu.arrows import ArrowField
 from tamesu.batches import InnerMaps, make_batches, maps_of
 from tamesu.errors import FitError
-from tamesu.feed import Feed, make_feed
+from tamesu.feed import Feed, law_inputs, make_feed
 from tamesu.fields import Field, LabelField, NumberField, some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
 from tamesu.learners.torch_steps import count_batch_threads
@@ -24,6 +24,7 @@ from tamesu.maps import Maps
 from tamesu.nets.heads import InputShape
 from tamesu.preprocess import FittedInputs
 from tamesu.recipe import Recipe
+from tamesu.series_inputs import FittedSeries
 from tamesu.targets import Target, target_from_json
 from tamesu.texts import say
 from tamesu.tta import all_maps, move_back, tta_feed, tta_views
@@ -51,6 +52,12 @@ class FittedTorch:
     targets: dict[str, Target]
     log: list[dict[str, Any]]
     device: torch.device
+    series: FittedSeries | None = None
+
+    @property
+    def judged(self) -> dict[str, Target]:
+        """What is asked for: the targets without their auxiliaries."""
+        return {name: target for name, target in self.targets.items() if target.field.target}
 
     def predict(self, rows: Dataset) -> dict[str, NDArray[Any]]:
         """By target: (n, k) probabilities, (n,) numbers or angles, (n, 2) vectors, or (n, k, 2) places in original pixels.
@@ -60,11 +67,11 @@ class FittedTorch:
         Raises:
             FitError: A prediction is not finite.
         """
-        feed = tta_feed(make_feed(rows, self.recipe, self.inputs, {}), rows, self.recipe, self.inputs)
-        views = [self._predict_view(feed, inner, rows) for inner in tta_views(feed, self.recipe.tta, self.targets)]
+        feed = tta_feed(make_feed(rows, self.recipe, self.inputs, {}, self.series), rows, self.recipe, self.inputs)
+        views = [self._predict_view(feed, inner, rows) for inner in tta_views(feed, self.recipe.tta, self.judged)]
         if len(views) == 1:
             return views[0]
-        return {name: target.join(np.stack([view[name] for view in views])) for name, target in self.targets.items()}
+        return {name: target.join(np.stack([view[name] for view in views])) for name, target in self.judged.items()}
 
     def _predict_view(self, feed: Feed, inner: InnerMaps | None, rows: Dataset) -> dict[str, NDArray[Any]]:
         """By target, what is seen through the maps says of the original pictures; NaN where it says nothing."""
@@ -72,16 +79,20 @@ class FittedTorch:
         batch_size = int(np.clip(PREDICT_PIXELS // pixels, 1, 256))
         self.network.eval()
         parts: dict[str, list[torch.Tensor]] = {name: [] for name in self.targets}
-        maps: dict[str, list[Maps]] = {name: [] for name in self.targets}
+        maps: dict[str, list[Maps]] = {name: [] for name in self.judged}
         for batch in make_batches(feed, batch_size, n_threads=count_batch_threads(self.device), inner=inner):
             for name, raw in self.learner.predict_step(self.network, batch, self.recipe, self.device).items():
+                if name not in self.judged:
+                    continue
                 parts[name].append(raw)
                 if batch.maps:
                     maps[name].append(maps_of(self.targets[name].field, batch.maps))
         out = {}
-        for name, target in self.targets.items():
+        for name, target in self.judged.items():
             raw = torch.cat(parts[name]) if parts[name] else torch.zeros(0, target.n_outputs, dtype=torch.float64)
-            out[name] = target.decode(raw, torch).numpy()
+            laws = torch.from_numpy(law_inputs(rows, self.recipe, target)) if target.needs else None
+            decoded = target.decode(raw, torch, laws)
+            out[name] = decoded.numpy() if isinstance(decoded, torch.Tensor) else np.asarray(decoded)
             self._check_finite(name, out[name], rows)
             if maps[name]:
                 out[name] = move_back(target, out[name], feed, all_maps(maps[name]))
@@ -99,6 +110,8 @@ class FittedTorch:
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.network.state_dict().items()}
         save_file(state, folder / "network.safetensors")
         self.inputs.save(folder / "inputs")
+        if self.series is not None:
+            self.series.save(folder / "series")
         kept = {
             "recipe": self.recipe.model_dump(mode="json"),
             "shape": self.shape.to_json(),
@@ -139,7 +152,8 @@ def load_fitted_torch(learner: TorchLearner, folder: Path) -> FittedTorch:
     order = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network = network.to(memory_format=order).eval()  # type: ignore[call-overload]
     inputs = FittedInputs.load(folder / "inputs")
-    return FittedTorch(learner, recipe, network, shape, inputs, targets, kept["log"], torch.device("cpu"))
+    series = FittedSeries.load(folder / "series") if shape.series else None
+    return FittedTorch(learner, recipe, network, shape, inputs, targets, kept["log"], torch.device("cpu"), series)
 
 
 def network_inputs(recipe: Recipe) -> dict[str, Field]:

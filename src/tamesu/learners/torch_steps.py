@@ -24,6 +24,8 @@ class Training:
         network: What is trained.
         forward: The same, compiled where the study asks for it.
         schedule: Step to share of the learning rate.
+        losses: Of each target (see `losses.loss_of`).
+        n_steps: Of the whole training.
         average: Averaged weights, where the study asks for them.
         step: Steps taken so far, those left out included.
     """
@@ -35,7 +37,9 @@ class Training:
     average: Average | None
     settings: TrainConfig
     targets: dict[str, Target]
+    losses: dict[str, Callable[..., Tensor]]
     device: torch.device
+    n_steps: int = 0
     step: int = 0
     learning_rate: float = 0.0
     _loss: float = field(default=0.0, init=False)
@@ -62,6 +66,11 @@ class Training:
         if self.average is not None:
             self.average.update(self.network)
         self._loss, self._rows = self._loss + value * n_rows, self._rows + n_rows
+
+    def weight_of(self, name: str, loss: Tensor) -> Tensor:
+        """A target's mean loss, times the weight it has at this step."""
+        auxiliary = self.targets[name].field.auxiliary
+        return loss if auxiliary is None else loss * auxiliary.weight
 
     def end_epoch(self, epoch: int) -> dict[str, Any]:
         """The epoch's entry in the log."""

@@ -47,6 +47,11 @@ def make_backbone(model: ModelConfig, in_channels: int, size: Size) -> tuple[nn.
     return backbone, _count_features(backbone, model.backbone, in_channels, size)
 
 
+def n_early_of(backbone: nn.Module, n_features: int) -> int:
+    """Channels of a backbone's map half-way; of one that shows none its features, which then stand for it."""
+    return backbone.n_early if isinstance(backbone, Tiny) else n_features
+
+
 def check_model(model: ModelConfig) -> list[str]:
     """What of these settings the backbone cannot honour, one sentence each."""
     mistakes = []

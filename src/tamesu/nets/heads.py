@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from tamesu.config import ModelConfig
 from tamesu.nets.activations import make_activation
-from tamesu.nets.backbones import make_backbone
+from tamesu.nets.backbones import make_backbone, n_early_of
+from tamesu.nets.maps import make_map_head
+from tamesu.nets.series import SeriesBranch
+from tamesu.nets.stem import make_balanced_stem
+from tamesu.nets.tiny import Tiny
 
 
 @dataclass(frozen=True)
@@ -19,16 +23,24 @@ class InputShape:
     """What comes in.
 
     Attributes:
-        channels: By image field.
+        stacks: By stack of pictures and by group in it, channels (see `tamesu.stacks`).
         size: Height and width of pictures.
         n_features: Numbers of the table.
         category_sizes: Codes that each category has.
+        series: By series field, channels.
+        holes: Groups of pictures in which NaN stands for no reading.
+        feature_fields: The field each number of the table comes from; () where that does not matter.
+        category_fields: The same of each category.
     """
 
-    channels: dict[str, int]
+    stacks: dict[str, dict[str, int]]
     size: tuple[int, int]
     n_features: int
     category_sizes: tuple[int, ...]
+    series: dict[str, int] = field(default_factory=dict)
+    holes: tuple[str, ...] = ()
+    feature_fields: tuple[str, ...] = ()
+    category_fields: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` makes the same of."""
@@ -37,41 +49,200 @@ class InputShape:
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> InputShape:
         """What `to_json` described."""
-        return cls(dict(kept["channels"]), tuple(kept["size"]), kept["n_features"], tuple(kept["category_sizes"]))
+        lists = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
+        return cls(**(kept | lists))
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a network predicts for one target.
+
+    Attributes:
+        n_outputs: Of each place.
+        spread: row: one place; steps: one a step of the series `along`; pixels: one a pixel of a map.
+        along: The series field, or the picture field, it lies in; empty of a row.
+        branch: late: from the joined features; early: from those half-way; own: through a layer of its own.
+        size: Height and width of the map that is predicted.
+    """
+
+    n_outputs: int
+    spread: str = "row"
+    along: str = ""
+    branch: str = "late"
+    size: tuple[int, int] = (0, 0)
 
 
 class Network(nn.Module):
-    """Standardised pictures through a backbone each, table through a branch, all features through one linear head a target.
+    """Standardised pictures through a backbone a stack, series and table through a branch each, all features through the heads.
 
     Pictures come in as they are stored, (b, h, w, c) of any type: mean and spread of the training pictures are part of
     the network and saved with it.
     """
 
-    def __init__(self, model: ModelConfig, shape: InputShape, n_outputs: Mapping[str, int]):
+    def __init__(self, model: ModelConfig, shape: InputShape, heads: Mapping[str, int | Head]):
         super().__init__()
         self.standardise = nn.ModuleDict()
         self.backbones = nn.ModuleDict()
-        self.keys = {name: f"field_{i}" for i, name in enumerate(shape.channels)}  # names that PyTorch would refuse
-        self.head_keys = {name: f"target_{i}" for i, name in enumerate(n_outputs)}
-        n_joined = 0
-        for name, channels in shape.channels.items():
-            self.standardise[self.keys[name]] = Standardise(channels)
-            self.backbones[self.keys[name]], n_features = make_backbone(model, channels, shape.size)
+        self.stems = nn.ModuleDict()
+        self.stacks = {name: tuple(groups) for name, groups in shape.stacks.items()}
+        self.keys = {name: f"field_{i}" for i, name in enumerate(shape.stacks)}  # names that PyTorch would refuse
+        self.group_keys = {
+            group: self.keys[name] if group == name else f"{self.keys[name]}_{i}"
+            for name, groups in shape.stacks.items()
+            for i, group in enumerate(groups)
+        }
+        self.head_keys = {name: f"target_{i}" for i, name in enumerate(heads)}
+        self.heads_of = {name: Head(head) if isinstance(head, int) else head for name, head in heads.items()}
+        n_joined = n_early = 0
+        for name, groups in shape.stacks.items():
+            for group, channels in groups.items():
+                self.standardise[self.group_keys[group]] = Standardise(channels, holes=group in shape.holes)
+            key, n_in = self.keys[name], sum(groups.values())
+            if model.stem == "balanced" and len(groups) > 1:
+                stem = make_balanced_stem(model, groups)
+                self.stems[key], n_in = stem, stem.out_channels
+            self.backbones[key], n_features = make_backbone(model, n_in, shape.size)
             n_joined += n_features
+            n_early += n_early_of(self.backbones[key], n_features)
         self.table: TableBranch | None = None
         if shape.n_features or shape.category_sizes:
             self.table = TableBranch(shape.n_features, shape.category_sizes, model.hidden, model.activation, model.dropout)
-            n_joined += self.table.n_features
+            n_joined, n_early = n_joined + self.table.n_features, n_early + self.table.n_features
+        self.series_keys = {name: f"series_{i}" for i, name in enumerate(shape.series)}
+        self.series = nn.ModuleDict(
+            {
+                self.series_keys[name]: SeriesBranch(channels, model.width, model.depth, model.activation)
+                for name, channels in shape.series.items()
+            }
+        )
+        n_steps = {name: int(self.series[key].n_features) for name, key in self.series_keys.items()}  # type: ignore[arg-type]
+        n_joined, n_early = n_joined + sum(n_steps.values()), n_early + sum(n_steps.values())
         self.dropout = nn.Dropout(model.dropout)
-        self.heads = nn.ModuleDict({self.head_keys[name]: nn.Linear(n_joined, k) for name, k in n_outputs.items()})
+        self.heads = nn.ModuleDict()
+        for name, head in self.heads_of.items():
+            if head.spread == "steps":
+                made: nn.Module = StepsHead(n_steps[head.along], n_joined, head.n_outputs)
+            elif head.spread == "pixels":
+                made = make_map_head(self.backbones[self._key_of(head.along)], head, shape.size)
+            else:
+                made = RowHead(n_early if head.branch == "early" else n_joined, head, model)
+            self.heads[self.head_keys[name]] = made.linear if isinstance(made, RowHead) and made.is_plain else made
 
-    def forward(self, pictures: Mapping[str, Tensor], table: Tensor, categories: Tensor) -> dict[str, Tensor]:
-        """Raw outputs by target.  (b, n_outputs)"""
-        parts = [self.backbones[key](self.standardise[key](pictures[name])) for name, key in self.keys.items()]
+    def forward(
+        self,
+        pictures: Mapping[str, Tensor],
+        table: Tensor,
+        categories: Tensor,
+        series: Mapping[str, Tensor] | None = None,
+        lengths: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Raw outputs by target: (b, n_outputs), of steps (b, t, n_outputs), of pixels (b, h, w, n_outputs)."""
+        return self.predict_heads(self.features(pictures, table, categories, series, lengths))
+
+    def features(
+        self,
+        pictures: Mapping[str, Tensor],
+        table: Tensor,
+        categories: Tensor,
+        series: Mapping[str, Tensor] | None = None,
+        lengths: Mapping[str, Tensor] | None = None,
+    ) -> Features:
+        """What the heads look at."""
+        wants_maps = any(head.spread == "pixels" or head.branch == "early" for head in self.heads_of.values())
+        parts, early, maps, steps = [], [], {}, {}
+        for name, groups in self.stacks.items():
+            seen = [self.standardise[self.group_keys[group]](pictures[group]) for group in groups]
+            backbone, key = self.backbones[self.keys[name]], self.keys[name]
+            joined = self.stems[key](seen) if key in self.stems else seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+            if wants_maps and isinstance(backbone, Tiny):
+                half, maps[name] = backbone.maps(joined)
+                early.append(half.mean(dim=(2, 3)))
+                parts.append(maps[name].mean(dim=(2, 3)))
+            else:
+                parts.append(backbone(joined))
+                early.append(parts[-1])
         if self.table is not None:
             parts.append(self.table(table, categories))
-        features = self.dropout(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
-        return {name: self.heads[key](features) for name, key in self.head_keys.items()}
+            early.append(parts[-1])
+        for name, key in self.series_keys.items():
+            pooled, steps[name] = self.series[key]((series or {})[name], (lengths or {})[name])
+            parts.append(pooled)
+            early.append(pooled)
+        return Features(_joined(parts), _joined(early) if wants_maps else None, maps, steps)
+
+    def predict_heads(self, seen: Features) -> dict[str, Tensor]:
+        """Raw outputs by target."""
+        late = self.dropout(seen.joined)
+        out = {}
+        for name, key in self.head_keys.items():
+            head = self.heads_of[name]
+            if head.spread == "steps":
+                out[name] = self.heads[key](seen.steps[head.along], late)
+            elif head.spread == "pixels":
+                out[name] = self.heads[key](seen.maps[self._stack_of(head.along)])
+            else:
+                out[name] = self.heads[key](seen.early if head.branch == "early" else late)
+        return out
+
+    def _stack_of(self, picture: str) -> str:
+        """The stack whose map a dense head looks at: the one of the picture it lies in, or the first."""
+        found = [name for name, groups in self.stacks.items() if picture in groups]
+        return found[0] if found else next(iter(self.stacks))
+
+    def _key_of(self, picture: str) -> str:
+        return self.keys[self._stack_of(picture)]
+
+
+class Features(NamedTuple):
+    """What the heads of a network look at.
+
+    Attributes:
+        joined: Of a row.  (b, f)
+        early: Half-way to those; None where no head asks.  (b, f')
+        maps: By stack, the backbone's last map, where a head asks.  (b, c, h, w)
+        steps: By series field.  (b, t, d)
+    """
+
+    joined: Tensor
+    early: Tensor | None
+    maps: dict[str, Tensor]
+    steps: dict[str, Tensor]
+
+
+class RowHead(nn.Module):
+    """One linear layer, or for a branch of its own two."""
+
+    def __init__(self, n_in: int, head: Head, model: ModelConfig):
+        super().__init__()
+        self.is_plain = head.branch != "own"
+        hidden = model.hidden or n_in
+        self.before = (
+            nn.Identity() if self.is_plain else nn.Sequential(nn.Linear(n_in, hidden), make_activation(model.activation))
+        )
+        self.linear = nn.Linear(n_in if self.is_plain else hidden, head.n_outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(b, f) to (b, n_outputs)."""
+        out: Tensor = self.linear(self.before(features))
+        return out
+
+
+class StepsHead(nn.Module):
+    """Outputs at every step: from the series there, and from everything that is known of the row."""
+
+    def __init__(self, n_steps: int, n_joined: int, n_outputs: int):
+        super().__init__()
+        self.at_step = nn.Linear(n_steps, n_outputs)
+        self.of_row = nn.Linear(n_joined, n_outputs, bias=False)
+
+    def forward(self, steps: Tensor, joined: Tensor) -> Tensor:
+        """(b, t, d) and (b, f) to (b, t, n_outputs)."""
+        out: Tensor = self.at_step(steps) + self.of_row(joined)[:, None]
+        return out
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 class Standardise(nn.Module):
@@ -80,8 +251,9 @@ class Standardise(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, holes: bool = False):
         super().__init__()
+        self.holes = holes  # NaN stands for no reading, and is given as the mean
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
 
@@ -96,6 +268,8 @@ class Standardise(nn.Module):
         # one row of h * (w c) numbers at a time: broadcasting over an axis of only c numbers takes eight times as long
         scale, shift = self.scale.repeat(w), (-self.mean * self.scale).repeat(w)
         standardised = pictures.reshape(b, h, w * c).to(torch.float32, copy=True).mul_(scale).add_(shift)
+        if self.holes:
+            standardised.nan_to_num_(0.0)
         return standardised.view(b, h, w, c).permute(0, 3, 1, 2)
 
 

@@ -43,13 +43,27 @@ class Tiny(nn.Module):
                 blocks.append(Block(channels, out_channels, stride, activation))
                 channels = out_channels
         self.blocks = nn.Sequential(*blocks)
-        self.n_features = channels
+        self.n_features, self.stem_channels = channels, width
         initialise(self)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(b, c, h, w) to (b, n_features)."""
         features: Tensor = self.blocks(self.stem(pictures)).mean(dim=(2, 3))
         return features
+
+    @property
+    def n_early(self) -> int:
+        """Channels of the map half-way."""
+        return self.stem_channels if self._half == 0 else int(self.blocks[self._half - 1].second[0].out_channels)  # type: ignore[index, union-attr]
+
+    @property
+    def _half(self) -> int:
+        return len(self.blocks) // 2
+
+    def maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """The map half-way and the last one, whose mean is the features.  (b, c', h', w'), (b, n_features, h'', w'')"""
+        early: Tensor = self.blocks[: self._half](self.stem(pictures))
+        return early, self.blocks[self._half :](early)
 
 
 class Block(nn.Module):

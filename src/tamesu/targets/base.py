@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tamesu.maps import Maps
+    from tamesu.pictures import Pictures
+    from tamesu.series_inputs import FittedSeries
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Target(ABC):
     field: Any
     classes: tuple[str, ...] = ()
     learned: ClassVar[tuple[str, ...]] = ()  # attributes that `fit` sets
+    spread: ClassVar[Literal["row", "steps", "pixels"]] = "row"  # one value a row, one at every step, one at every pixel
 
     @property
     def kind(self) -> str:
@@ -39,8 +42,17 @@ class Target(ABC):
 
     @property
     def n_outputs(self) -> int:
-        """Raw outputs a network has for it."""
+        """Raw outputs a network has for it; of each step or pixel, where it is spread over those."""
         return len(self.classes)
+
+    @property
+    def along(self) -> str:
+        """The series or picture it lies in, where it is spread over one."""
+        return str(getattr(self.field, "of", None) or "")
+
+    def encode_seen(self, seen: NDArray[Any]) -> NDArray[Any]:
+        """Of a target spread over pixels: its picture as it is seen, as what is trained.  (b, h, w, c) to (b, h', w')"""
+        raise TypeError(f"targets of kind {self.kind!r} are no pictures")
 
     @property
     def prediction_shape(self) -> tuple[int, ...]:
@@ -56,8 +68,31 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def decode(self, raw: Any, xp: ModuleType) -> Any:
-        """Raw outputs (n, n_outputs) as a prediction, true of what the network saw."""
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
+        """Raw outputs (n, n_outputs) as a prediction, true of what the network saw.
+
+        Args:
+            given: Values of the inputs that `needs` names, in their own units; None where it names none.  (n, len(needs))
+        """
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Number inputs whose values a prediction is made with, such as those of a conservation law."""
+        return ()
+
+    def trained(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
+        """Raw outputs as what the loss compares with what is encoded: through the constraint, where there is one."""
+        return raw
+
+    def penalty(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
+        """What is added to each row's loss beside it, such as for breaking a law; 0 for nothing.  (n,)"""
+        return 0.0
+
+    def known(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """The rows that hold a value; beside a target, others are left out of the loss.  (n,)"""
+        if values.dtype.kind == "f":
+            return np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        return np.array([one is not None for one in values], dtype=bool)
 
     def truth(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values as their field reads them, as what predictions are scored against."""
@@ -65,6 +100,14 @@ class Target(ABC):
 
     def fit(self, values: NDArray[Any]) -> Target:
         """The target as the training rows' values make it."""
+        return self
+
+    def fit_pictures(self, pictures: Pictures) -> Target:
+        """Of a target spread over pixels: the target as the training rows' pictures make it."""
+        return self
+
+    def on_grid(self, series: FittedSeries) -> Target:
+        """Of a target spread over steps: the target on the steps that its series is given on."""
         return self
 
     def as_trained(self, encoded: NDArray[Any]) -> NDArray[Any]:

@@ -31,7 +31,7 @@ class ClassTarget(Target):
         codes = {name: i for i, name in enumerate(self.classes)}
         return np.array([_code(codes, value, self) for value in values], dtype=np.int64)
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return xp.exp(log_softmax(raw, xp))
 
     def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,7 +76,7 @@ class LabelTarget(ClassTarget):
     def as_trained(self, encoded: NDArray[Any]) -> NDArray[Any]:  # noqa: D102
         return self._merged[encoded].astype(encoded.dtype, copy=False) if self.field.merge else encoded
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         apart = super().decode(raw, xp)
         return apart @ xp.asarray(self._sharing, dtype=apart.dtype) if self.field.merge else apart
 
@@ -129,7 +129,7 @@ class LabelsTarget(Target):
             encoded[i, [_code(codes, name, self) for name in names]] = 1
         return encoded
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return sigmoid(raw, xp)
 
     @cached_property

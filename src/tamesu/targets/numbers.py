@@ -45,7 +45,7 @@ class NumberTarget(Target):
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return (_finite(values, self.name) - self.mean) / self.std
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return raw[:, 0] * self.std + self.mean
 
     def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
@@ -87,7 +87,7 @@ class AngleTarget(Target):
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return phases(self.field.to_rad(_finite(values, self.name)), self.multiplicity)
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return self.field.from_rad(xp.arctan2(raw[:, 1], raw[:, 0]) / self.multiplicity)
 
     def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
@@ -132,7 +132,7 @@ class VectorTarget(Target):
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return _finite(values, self.name) / self.scale
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:  # noqa: D102
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return raw * self.scale
 
     def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102

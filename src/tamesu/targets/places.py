@@ -34,7 +34,7 @@ class PointsTarget(Target):
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return np.asarray(values, dtype=np.float64)
 
-    def decode(self, raw: Any, xp: ModuleType) -> Any:
+    def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
         """Raw outputs as shares of the frame, which `move_back` takes to original pixels.  (n, k, 2)"""
         return xp.reshape(raw, (raw.shape[0], *self.prediction_shape))
 
