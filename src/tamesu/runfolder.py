@@ -23,7 +23,7 @@ import numpy as np
 
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import StoreError
-from tamesu.fields import PictureField, PointsField, VectorField
+from tamesu.fields import PictureField
 from tamesu.files import write_atomically
 from tamesu.ledger import Ledger, ledger_key
 from tamesu.lock import RunLock
@@ -32,7 +32,7 @@ from tamesu.maps import Size
 from tamesu.recipe import Arm, Recipe
 from tamesu.results import StudyResult
 from tamesu.store import Store
-from tamesu.submission import value_names
+from tamesu.submission import SEVERAL, value_names
 from tamesu.texts import say
 
 N_PREVIEWED = 6  # samples in the report
@@ -174,7 +174,7 @@ def out_of_fold(result: StudyResult, plan: Plan) -> pd.DataFrame:
         return frame
     if target.kind in ("number", "angle"):
         return frame.assign(**{name: plan.y, "prediction": mean})
-    if isinstance(target, VectorField | PointsField):
+    if target.kind in SEVERAL:
         parts = value_names(target)
         truth = pd.DataFrame(plan.y.reshape(len(frame), -1), columns=[f"{name}_{one}" for one in parts])
         said = pd.DataFrame(mean.reshape(len(frame), -1), columns=[f"prediction_{one}" for one in parts])

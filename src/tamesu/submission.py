@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import DataError, suggest
-from tamesu.fields import Field, LabelsField, PointsField, VectorField, as_text, some_rows
+from tamesu.fields import Field, LabelsField, PointsField, as_text, some_rows
 from tamesu.targets import make_target
 from tamesu.texts import say
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tamesu.store import Store
 
 PROBABILITY_METRICS = frozenset({"auc", "average_precision", "log_loss", "brier"})
+SEVERAL = frozenset({"vector", "points", "shares", "numbers"})  # kinds whose prediction is several numbers a row
 LIKELY = 0.5  # of many labels, those at least this likely are named
 
 
@@ -170,7 +171,7 @@ def _plain(
     if field.kind in ("number", "angle"):
         frame["prediction"] = prediction
         return frame
-    if isinstance(field, VectorField | PointsField):
+    if field.kind in SEVERAL:
         flat = pd.DataFrame(prediction.reshape(len(ids), -1), columns=list(value_names(field)))
         return pd.concat([frame, flat], axis=1)
     frame["prediction"] = _names(prediction, field, classes)
@@ -204,7 +205,7 @@ def _columns(
                 say("{where}: must have one column beside the id for a number; got {got}.", where=where, got=wanted)
             )
         return {wanted[0]: prediction}
-    if isinstance(field, VectorField | PointsField):
+    if field.kind in SEVERAL:
         return _value_columns(wanted, prediction.reshape(len(prediction), -1), value_names(field), where)
     if len(wanted) == 1 and wanted[0] not in classes:
         if field.kind in ONE_CLASS and len(classes) == 2 and (probability or _holds_decimals(sample[wanted[0]])):
@@ -224,13 +225,11 @@ def _columns(
     return {column: prediction[:, list(classes).index(str(one))] for column, one in found.items()}
 
 
-def value_names(field: VectorField | PointsField) -> tuple[str, ...]:
-    """Names of a field's single numbers: of its columns, or x, y, z, or `<point>_x`, `<point>_y`."""
-    if field.cell_columns:
-        return field.cell_columns
-    if isinstance(field, VectorField):
-        return ("x", "y", "z")[: field.n_numbers]
-    return tuple(f"{point}_{axis}" for point in field.point_names for axis in "xy")
+def value_names(field: Field) -> tuple[str, ...]:
+    """Names of the single numbers of a field of a kind in `SEVERAL`: its columns, or x, y, z, or `<point>_x`, `<point>_y`."""
+    if isinstance(field, PointsField) and not field.cell_columns:
+        return tuple(f"{point}_{axis}" for point in field.point_names for axis in "xy")
+    return field.cell_columns or ("x", "y", "z")[: getattr(field, "n_numbers", 2)]
 
 
 def _value_columns(wanted: list[str], values: NDArray[Any], names: tuple[str, ...], where: str) -> dict[str, NDArray[Any]]:

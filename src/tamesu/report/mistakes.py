@@ -146,6 +146,8 @@ DESCRIBED = {
     "angle": _of_number,
     "vector": _of_places,
     "points": _of_places,
+    "shares": _of_places,
+    "numbers": _of_places,
 }
 
 
