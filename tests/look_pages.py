@@ -118,9 +118,83 @@ def findings() -> list[Finding]:
             "merge", "`cat` and `dog` cannot be told apart: AUC 0.52 (0.48 to 0.56).", 0.5, labels=("cat", "dog"), rows=ids[:3]
         ),
         Finding(
+            "label_error",
+            "`label`: about 2.1 % of the labels look wrong (1.1 to 3.8 %).",
+            0.4,
+            ("label",),
+            rows=ids[20:26],
+            evidence={
+                "proposals": [[ids[20 + i], "cat", "a_label_with_a_long_name_that_does_not_fit"] for i in range(6)],
+                "table": {
+                    "head": ["id", "as given", "proposed", "p"],
+                    "rows": [[ids[20 + i], "cat", "dog", 0.9] for i in range(6)],
+                },
+            },
+        ),
+        Finding(
             "missing", "`amount` is empty in 30.1 % of the test rows and in 2.0 % of the training rows.", 0.31, ("amount",)
         ),
     ]
+
+
+def figure_parts() -> dict:
+    """Figures of every analysis that the page draws, long names among them."""
+    long_name = "a_column_with_a_very_long_name_that_has_to_break_somewhere"
+    ids = [f"r{i:04d}" for i in range(60)]
+    columns = [("amount", 0.3, 0.0, 0.02), (long_name, 0.05, 0.4, 0.0), *((f"c{i}", 0.01 * i, 0.0, 0.0) for i in range(1, 17))]
+    under, at_size = {"8": 0.0, "16": 0.02, "32": 0.31}, {"8": 0.28, "16": 0.6, "32": 0.93}
+    cell = {"n": 400, "median_px": 41.5, "median_at_size_px": 9.1, "under_at_size": at_size}
+    return {
+        "missing": {
+            "n_rows": 90,
+            "n_columns": 25,
+            "columns": [
+                {"name": name, "empty": gone, "missing": gone, "unknown": unknown, "sentinel": sentinel}
+                for name, gone, unknown, sentinel in columns
+            ],
+            "patterns": [
+                {"columns": ["amount", long_name, *(f"c{i}" for i in range(9))], "n": 1234, "share": 0.3},
+                {"columns": ["c1"], "n": 3, "share": 0.0007},
+            ],
+        },
+        "merges": {
+            "pairs": [
+                {"labels": ["cat", long_name], "auc": 0.93, "low": 0.88, "high": 0.97},
+                {"labels": ["cat", "dog"], "auc": 0.51, "low": 0.44, "high": 0.58, "sides": {"cat": ids[:6], "dog": ids[6:12]}},
+            ]
+        },
+        "label_errors": {
+            "n": 1200,
+            "accuracy": 0.9417,
+            "kappa": 0.91,
+            "wrong_fraction": 0.021,
+            "interval": [0.011, 0.038],
+            "n_listed": 25,
+            "pairs": [["cat", "dog", 17], [long_name, "cat", 8]],
+        },
+        "leaks": {
+            "columns": ["town"],
+            "scores": {"town": 0.992, long_name: 0.41, "x": 0.34},
+            "by_chance": 0.3333,
+            "sure": 0.97,
+        },
+        "groups": {"candidates": {"town": {"share": 0.93, "chance": 0.07, "groups": 12}}},
+        "duplicates": {"rows": 14, "photo": {"same": 6, "nearly": 23}},
+        "files": {
+            "photo": {"n": 90, "whole": 88, "formats": {"png": 90}, "flags": {"cmyk": 2, "exif_rotated": 1}, "n_unused": 4}
+        },
+        "sizes": {
+            "size": [64, 64],
+            "pictures": {"photo": {"n": 97, "n_sizes": 5, "sizes": [[480, 640, 90], [64, 64, 7]]}},
+            "objects": {
+                "cells": cell
+                | {"under": under, "p90_at_size_px": 22.4, "classes": {"RBC": cell, long_name: cell}}
+                | {"tries": [{"size": 128, "cost_factor": 4.0, "under_8": 0.05, "under_16": 0.31, "under_32": 0.7}]},
+                "points": {"n": 0},
+            },
+            "receptive_field": {"backbone": "tiny", "whole": False, "px": 95, "stride_px": 16, "largest_objects_px": 22.4},
+        },
+    }
 
 
 def make_document(material: Material, lang: str = "en", found: list[Finding] | None = None, **more) -> dict:
@@ -139,6 +213,6 @@ def make_document(material: Material, lang: str = "en", found: list[Finding] | N
         "findings": [one.as_dict() for one in (findings() if found is None else found)],
         "populations": None if populations is None else {"by": populations.by, "names": list(populations.names), "n": []},
         "why_alone": material.why_alone,
-        "parts": {"profile": dict(part.figures)},
+        "parts": {"profile": dict(part.figures)} | figure_parts(),
         "warnings": ["Label errors were not looked for: `label` has fewer than 20 rows of `dog`."],
     } | more

@@ -197,7 +197,8 @@ def test_the_key_is_a_column_or_the_id(tmp_path: Path) -> None:
 
 def test_series_are_sorted_by_their_order_and_may_be_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": list("abab"), "t": [10, 5, 9, 7], "x": [1.0, 2, 3, 4], "z": [0, 0, 1, 1]})
-    series = {"kind": "series", "table": {"file": "times.csv", "key": "id", "columns": ["x", "z"], "order": "t"}}
+    table_of = {"file": "times.csv", "key": "id", "columns": ["x", "z"], "order": "t"}
+    series = {"kind": "series", "table": table_of, "may_miss": True}
     frame.to_csv(tmp_path / "times.csv", index=False)
     data = read(tmp_path, {"pen": series}, train=table(4))
     assert [one.tolist() for one in values(data, "pen", **series)][:2] == [[[3, 1], [1, 0]], [[2, 0], [4, 1]]]
@@ -207,7 +208,10 @@ def test_series_are_sorted_by_their_order_and_may_be_parquet(tmp_path: Path) -> 
     assert read(tmp_path, {"pen": series}, train=table(4)).train.digests == data.train.digests
     (tmp_path / "times.parquet").unlink()
     frame.assign(t=["2024-10-01", "2024-02-01", "2024-09-30", "2024-03-01"]).to_parquet(tmp_path / "times.parquet")
-    assert read(tmp_path, {"pen": series}, train=table(4)).train.digests == data.train.digests
+    dated = read(tmp_path, {"pen": series}, train=table(4))
+    assert [one.tolist() for one in values(dated, "pen", **series)][:2] == [[[3, 1], [1, 0]], [[2, 0], [4, 1]]]
+    assert dated.train.digests["pen"] != data.train.digests["pen"]  # when a reading was taken counts
+    assert np.diff(dated.train.table["pen"][0].times).tolist() == [86400]  # seconds
 
 
 def test_numbers_as_keys_are_texts_as_written(tmp_path: Path) -> None:
@@ -281,7 +285,7 @@ def test_boxes_that_reach_out_and_keys_of_no_row(tmp_path: Path) -> None:
 
 
 def test_a_side_table_serves_both_tables(tmp_path: Path) -> None:
-    pd.DataFrame({"id": list("aabz"), "x": [1, 2, 3, 4]}).to_csv(tmp_path / "times.csv", index=False)
+    pd.DataFrame({"id": list("aabbzz"), "x": [1, 2, 3, 3, 4, 5]}).to_csv(tmp_path / "times.csv", index=False)
     series = {"kind": "series", "table": {"file": "times.csv", "key": "id", "columns": ["x"]}}
     data = read(
         tmp_path,
@@ -292,7 +296,7 @@ def test_a_side_table_serves_both_tables(tmp_path: Path) -> None:
         test={"id": ["z"]},
     )
     assert data.test is not None
-    assert data.test.table["pen"][0].numbers.tolist() == [[4]]
+    assert data.test.table["pen"][0].numbers.tolist() == [[4], [5]]
     assert data.warnings == ()
 
 
@@ -502,7 +506,9 @@ def test_versions_that_read_a_picture_otherwise(tmp_path: Path) -> None:
 
     assert go(1, 4).train.pictures["p"].reading == MASK
     for pair in ((0, 1), (2, 3)):
-        with pytest.raises(DataError, match=r"^train p: `kind` of a picture, and `missing`, cannot differ between ideas\."):
+        with pytest.raises(
+            DataError, match=r"^train p: `kind` of a picture, `missing` and `encoding` cannot differ between ideas\."
+        ):
             go(*pair)
 
 

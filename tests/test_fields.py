@@ -25,6 +25,8 @@ from tamesu.fields import (
     PointsField,
     SeriesField,
     SeriesMirror,
+    Steps,
+    StepsField,
     SwapWith,
     VectorField,
 )
@@ -77,6 +79,11 @@ BOXES = st.integers(0, 3).flatmap(
 TRACKS = st.integers(0, 4).flatmap(lambda t: arrays(t, 5) if t else st.just(np.zeros((0, 5))))
 CLASSES = st.sampled_from(["up", "left", "down", "right", "none", None])
 BODY = ("x", "y", "left_grip", "right_grip", "roll")
+
+
+def along(names: list[str | None]) -> Steps:
+    return Steps(np.array(names, dtype=object), np.arange(len(names), dtype=np.float64))
+
 
 # each kind in its several meanings, with values as `read` gives them
 KIND_CASES: dict[str, list[tuple[FieldBase, st.SearchStrategy[Any]]]] = {
@@ -139,8 +146,9 @@ KIND_CASES: dict[str, list[tuple[FieldBase, st.SearchStrategy[Any]]]] = {
         (SeriesField(names=BODY, mirror="never"), cells(TRACKS)),
         (SeriesField(names=BODY, vectors=(("x", "y"),)), cells(TRACKS)),
     ],
+    "steps": [(StepsField(of="pen"), cells(st.lists(CLASSES, max_size=4).map(along)))],
 }
-NOT_MOVED = {"group", "id", "ignore"}  # they name rows
+NOT_MOVED = {"derived", "group", "id", "ignore"}  # they name rows
 PIXELS = {"image", "mask", "depth"}  # moved as pictures: tests/test_warp.py
 CASES = [(kind, place) for kind, several in KIND_CASES.items() for place in range(len(several))]
 

@@ -325,6 +325,35 @@ def test_ideas_are_written_once_commented_and_nothing_else_moves(tmp_path):
     assert study.read_bytes().decode() == text
 
 
+def test_each_idea_is_written_once(tmp_path):
+    """Two findings may lead to one idea, and two columns' names to one name of an idea."""
+    study = tmp_path / "study.yaml"
+    study.write_text("name: a\nideas:\n  mine: {size: 32}\n")
+
+    def finding(strength, patch, idea):
+        return Finding("missing", f"sentence {strength}", strength, suggestion=Suggestion(patch, idea)).as_dict()
+
+    first, second = ({"fields": {name: {"kind": "number", "indicator": True}}} for name in ("frame", "Frame"))
+    document = {
+        "findings": [
+            finding(0.5, first, "frame-indicator"),
+            finding(0.4, first, "frame-indicator"),
+            finding(0.3, second, "frame-indicator"),
+            finding(0.2, first, "mine"),
+        ]
+    }
+    assert write_ideas(document, study) == 2
+    text = study.read_text()
+    assert [line for line in text.splitlines() if "-indicator" in line] == [
+        "#   frame-indicator:",
+        "#   frame-indicator-2:",
+    ]
+    assert "sentence 0.5" in text
+    assert "sentence 0.4" not in text
+    assert write_ideas(document, study) == 0
+    assert study.read_text() == text
+
+
 def test_the_command(tmp_path):
     frame().to_csv(tmp_path / "train.csv", index=False)
     frame(100, 1).assign(x=lambda t: t.x + 3).drop(columns="y").to_csv(tmp_path / "test.csv", index=False)

@@ -25,9 +25,13 @@ f.onload = () => setTimeout(() => {
   const cut = [...page.querySelectorAll("p, h1, h2, h3, dt, dd, li")].filter(e => e.scrollWidth > e.clientWidth + 2);
   const fetched = view.performance.getEntriesByType("resource").filter(e => !e.name.startsWith("data:"));
   const copy = page.querySelectorAll("button.copy:not([hidden])").length;
+  const figures = ["#cells .parts i", "#cells .patterns .tone", "#labels .span .dot", "#labels .two .pic",
+    "#bounds .against .mark", "#files .twice .tone", ".proposals .pic"];
+  const drawn = figures.map(one => [...page.querySelectorAll(one)].filter(
+    e => e.getBoundingClientRect().width > 0 && e.getBoundingClientRect().height > 3).length);
   const names = list => list.map(e => e.className || e.tagName);
   said.textContent = `measured ${page.documentElement.scrollWidth} of ${view.innerWidth} | wide: [${names(wide)}]`
-    + ` | cut: [${names(cut)}] | fetched: [${fetched.map(e => e.name)}] | copy: ${copy}`;
+    + ` | cut: [${names(cut)}] | fetched: [${fetched.map(e => e.name)}] | copy: ${copy} | drawn: ${drawn}`;
 }, 50)</script>"""
 
 
@@ -45,12 +49,12 @@ def test_it_fits_and_fetches_nothing(material, tmp_path, lang, width):
         tmp_path, "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom", tmp_path / "frame.html"
     )
     said = re.search(r'<pre id="said">(.*?)</pre>', dom, re.S)[1]
-    assert said == f"measured {width} of {width} | wide: [] | cut: [] | fetched: [] | copy: 2"
+    assert said == f"measured {width} of {width} | wide: [] | cut: [] | fetched: [] | copy: 2 | drawn: 20,2,2,6,4,3,6"
 
 
 def test_histograms_bars_and_pictures_are_drawn(material, tmp_path):
     write_page(make_document(material), tmp_path / "look.html", material)
-    _chromium(tmp_path, "--window-size=1280,3600", f"--screenshot={tmp_path / 'shot.png'}", tmp_path / "look.html")
+    _chromium(tmp_path, "--window-size=1280,6600", f"--screenshot={tmp_path / 'shot.png'}", tmp_path / "look.html")
     pixels = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB")).astype(int)
     for colour in ((0, 114, 178), (213, 94, 0)):  # of the two populations
         assert (np.abs(pixels - colour).sum(axis=-1) < 12).sum() > 1500

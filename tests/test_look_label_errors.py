@@ -115,8 +115,9 @@ def test_wrong_labels_among_digits_are_found():
     assert finding.interval[0] < 0.05 < finding.interval[1] + 0.01
     assert 0.5 < finding.strength <= 0.9
     table = finding.evidence["table"]
-    assert table["head"] == ["id", "given", "proposed", "p"]
+    assert table["head"] == ["id", "as given", "proposed", "p"]
     assert len(table["rows"]) == 50
+    assert finding.evidence["proposals"] == [row[:3] for row in table["rows"]]
     assert json.loads(json.dumps(finding.as_dict()))["kind"] == "label_error"
     assert json.dumps(part.figures)
 

@@ -15,6 +15,7 @@ from tamesu.look.merges import find_merges, spelling
 from tamesu.look.reading import make_material
 from tamesu.look.separation import auc_interval
 from tamesu.look.splits import excess_mass, least_excess
+from tamesu.yamltext import YamlText
 
 
 def _clouds(n: list[int], middles: np.ndarray, seed: int = 0) -> pd.DataFrame:
@@ -39,6 +40,9 @@ def test_two_names_of_one_class_are_found(seed: int) -> None:
     assert found.interval is not None
     assert found.interval[0] < 0.55
     assert set(found.evidence["sides"]) == {"ka", "kb"}
+    (_, right_a, wrong_a), (_, wrong_b, right_b) = found.evidence["table"]["rows"]
+    assert (right_a + wrong_a, right_b + wrong_b) == (90, 70)
+    assert found.evidence["confused"]["fraction"] == pytest.approx((wrong_a + wrong_b) / 160)
     json.dumps(found.as_dict())
 
 
@@ -122,13 +126,13 @@ def test_letters_of_either_case_are_two_classes() -> None:
 
 
 def test_merge_is_an_idea_the_study_accepts() -> None:
+    middles = MIDDLES.copy()
+    middles[1] = middles[0]
+    found = find_merges(make_material(_clouds([90, 70, 80, 80], middles), target="label")).findings[0]
+    written = YamlText(found.suggestion.yaml()).values  # as it is pasted into the study
     fields = {"x0": {"kind": "number"}, "label": {"kind": "label", "target": True}}
-    study = {
-        "data": {"train": "t.csv"},
-        "fields": fields,
-        "ideas": {"merge-kb-ka": {"fields": {"label": {"merge": {"kb": "ka"}}}}},
-    }
-    config_from_mapping(study)
+    study = {"data": {"train": "t.csv"}, "fields": fields, **written}
+    assert config_from_mapping(study).ideas["merge-kb-ka"] == {"fields": {"label": {"merge": {"kb": "ka"}}}}
 
 
 @pytest.mark.parametrize("seed", range(3))

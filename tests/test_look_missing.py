@@ -196,6 +196,43 @@ def test_columns_missing_together():
     assert set(one.fields) == set(names)
 
 
+def split_table(n: int = 900) -> pd.DataFrame:
+    """One table of two kinds of rows; `track`, `roi` and `y` are there in the first kind only, `height` mostly there."""
+    table = clean(n, 11)
+    is_test = np.arange(n) >= 2 * n // 3
+    table["split"] = np.where(is_test, "test", "train")
+    table["track"] = [f"t{i // 6}" for i in range(n)]
+    table["roi"] = np.random.default_rng(11).integers(0, 60, n).astype(str)
+    table.loc[is_test, ["track", "roi", "y"]] = None
+    table["height"] = table["height"].where(np.random.default_rng(12).random(n) > np.where(is_test, 0.4, 0.05))
+    return table
+
+
+@pytest.mark.parametrize("compare", ["", "split", "test:train", "split=train:test"])
+def test_what_shift_says_of_populations_in_one_table_is_not_said_again(compare):
+    from tamesu.look.reading import make_material
+    from tamesu.look.shift import find_shift
+
+    seen = make_material(split_table(), target="y", compare=compare)
+    shift = {one.fields[0] for one in find_shift(seen).findings if len(one.fields) == 1}
+    assert shift == {"track", "roi", "height"}
+    assert [one.sentence for one in find_missing(seen).findings] == []
+
+
+def test_what_shift_does_not_say_of_populations_in_one_table_is_said():
+    from tamesu.look.reading import make_material
+
+    table = split_table()
+    rng = np.random.default_rng(13)
+    table["age"] = table["age"].where(rng.random(len(table)) > np.where(table["y"] == "pos", 0.5, 0.1))
+    by_city = (table["city"] == "b").to_numpy() & (rng.random(len(table)) < 0.7)
+    table.loc[by_city, "track"] = None  # beside the test rows, where it is empty throughout
+    part = find_missing(make_material(table, target="y", compare="split"))
+    assert {one.fields for one in part.findings} == {("age",), ("track",)}
+    assert "target" in found(part, "missing", "age")[0].evidence
+    assert "auc" in found(part, "missing", "track")[0].evidence
+
+
 @given(st.lists(st.booleans(), min_size=6, max_size=60))
 @settings(max_examples=40, deadline=None)
 def test_equal_columns_are_together(mask):
@@ -234,9 +271,13 @@ def test_what_the_study_says_is_not_said_again():
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_odd_tables(n):
     table = pd.DataFrame({"a": ["1", None, "inf"][:n], "b": [None] * n, "c": ["x", "2020-01-01", "?"][:n]}, dtype=object)
-    find_missing(material(table, "c"))
-    find_missing(material(table, "a", "number"))
-    find_missing(material(table, n_test=n))
+    blank, word = [("missing", ("b",))], [("unknown", ("c",))]  # of one row no word stands for a missing value
+    wanted = {0: [], 1: blank, 3: blank + word}[n]
+    for seen, target in ((material(table, "c"), "c"), (material(table, "a", "number"), "a"), (material(table, n_test=n), "")):
+        part = find_missing(seen)
+        gone = [("missing", (target,))] if n == 3 and target else []
+        assert [(one.kind, one.fields) for one in part.findings] == wanted + gone
+        assert part.figures["n_rows"] == n
 
 
 def test_odd_columns():

@@ -1,4 +1,7 @@
-"""What `look` must find in real data sets: each is known to be there, by the sets' own descriptions."""
+"""What `look` must find in real data sets: each is known to be there, by the sets' own descriptions.
+
+Of the larger sets some rows at even steps are read: what must be found shows in these too.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ def comics() -> Iterator[Seen]:
     folder = there("comic_characters")
     dc = pd.read_csv(folder / "dc-wikia-data.csv", dtype=str, keep_default_na=False)
     marvel = pd.read_csv(folder / "marvel-wikia-data.csv", dtype=str, keep_default_na=False)
-    return seen(make_material(dc, marvel, fields={"page_id": {"kind": "id"}, "ALIGN": {"kind": "label", "target": True}}))
+    return seen(
+        make_material(dc[::3], marvel[::6], fields={"page_id": {"kind": "id"}, "ALIGN": {"kind": "label", "target": True}})
+    )
 
 
 def test_comics_two_sources_are_told_apart(comics):
@@ -88,7 +93,7 @@ def test_bank_exact_duplicates(bank):
 @pytest.fixture(scope="module")
 def birds() -> Iterator[Seen]:
     table = pd.read_csv(there("birdstrikes") / "birdstrikes.csv", dtype=str, keep_default_na=False)
-    return seen(make_material(table, target="Effect Amount of damage"))
+    return seen(make_material(table[::2], target="Effect Amount of damage"))
 
 
 def test_birds_none_means_no_damage(birds):
@@ -109,7 +114,7 @@ def adult() -> Iterator[Seen]:
     train, test = (
         pd.read_csv(folder / f"{one}.csv", dtype=str, keep_default_na=False, skipinitialspace=True) for one in ("train", "test")
     )
-    return seen(make_material(train, test, target="income"))
+    return seen(make_material(train[::4], test[::4], target="income"))
 
 
 @pytest.mark.parametrize("column", ["workclass", "occupation", "native_country"])
@@ -148,7 +153,9 @@ def test_steps_the_rooms_differ_through_the_antenna(steps):
 def signs() -> Iterator[Seen]:
     folder = there("gtsrb_directions")
     table = pd.read_csv(folder / "labels.csv", dtype=str, keep_default_na=False)
-    train = table[table.split == "train"].drop(columns="split")
+    train = table[(table.split == "train") & (pd.factorize(table.track)[0] % 2 == 0)].drop(
+        columns="split"
+    )  # every second track
     fields = {"file": {"kind": "image"}, "class_name": {"kind": "label", "target": True}}
     return seen(make_material(train, fields=fields, base=folder))
 

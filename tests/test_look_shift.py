@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,6 +141,60 @@ def test_a_hidden_group_is_named_with_the_score_it_inflates():
     assert found[0].suggestion.patch == {"fields": {"subject": {"kind": "group"}}, "folds": {"group": "subject"}}
     study = {"fields": {"x0": {"kind": "number"}, "y": {"kind": "label", "target": True}}}
     assert config_from_mapping(merged(study, found[0].suggestion.patch)).folds.group == "subject"
+
+
+def filed(folder, names: list[str], of: list[int], noise: float = 8.0) -> pd.DataFrame:
+    """Pictures on disk, those of one number alike, and labels by a coin for each number."""
+    rng = np.random.default_rng(0)
+    rough = {k: cv2.resize(rng.integers(0, 255, (5, 5, 3)).astype(np.uint8), (32, 32)) for k in sorted(set(of))}
+    for name, k in zip(names, of, strict=True):
+        pixels = np.clip(rough[k] + noise * rng.normal(size=(32, 32, 3)), 0, 255).astype(np.uint8)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), pixels)
+    labels = {k: "uv"[int(rng.integers(2))] for k in sorted(set(of))}
+    return pd.DataFrame({"file": names, "y": [labels[k] for k in of]})
+
+
+FILED = {"file": {"kind": "image"}, "y": {"kind": "label", "target": True}}
+TRACKS = [(f"images/train/{k % 3}/{k:05d}_{i:05d}.png", k) for k in range(20) for i in range(6)]
+
+
+def test_tracks_are_found_in_file_names_and_numbered_files_are_no_group(tmp_path):
+    alone = [(f"images/test/{i:05d}.png", 100 + i) for i in range(70)]
+    names, of = zip(*TRACKS, *alone, strict=True)
+    found = find_groups(make_material(filed(tmp_path, list(names), list(of)), fields=FILED, base=tmp_path)).findings
+    assert len(found) == 1
+    assert "20 groups" in found[0].sentence
+    assert all(key.startswith("images/train/") for key in found[0].evidence["sides"])
+    assert found[0].suggestion.note
+
+
+def test_file_names_that_say_more_than_a_column_come_first_and_the_same_is_said_once(tmp_path):
+    names, of = zip(*TRACKS, strict=True)
+    table = filed(tmp_path, list(names), list(of))
+    said = find_groups(make_material(table.assign(track=[f"t{k}" for k in of]), fields=FILED, base=tmp_path)).findings
+    assert [one.fields for one in said] == [("track",)]
+    loose = table.assign(place=[f"p{k if i % 2 else (k * 7 + i) % 40}" for i, k in enumerate(of)])  # half of it by chance
+    both = find_groups(make_material(loose, fields=FILED, base=tmp_path)).findings
+    assert both[0].fields == ("file",)
+
+
+def test_people_are_found_before_the_first_separator(tmp_path):
+    rng = np.random.default_rng(0)
+    files = [(f"p{k:02d}-walk{rng.integers(9)}-{i}.png", k) for k in range(15) for i in range(7)]
+    names, of = zip(*files, strict=True)
+    found = find_groups(make_material(filed(tmp_path, list(names), list(of)), fields=FILED, base=tmp_path)).findings
+    assert any(set(one.evidence["sides"]) <= {f"p{k:02d}" for k in range(15)} for one in found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images/test/{i:05d}.png", "img_{i}.png", "{k}/x-{i}.png", "d{k}/{i}_{k}.png", "{k}_{i}.png", "s{k}-t{j}-{i}.png"],
+)
+def test_file_names_of_unrelated_pictures_are_no_group(name, tmp_path):
+    names = [name.format(i=i, k=i % 12, j=i % 5) for i in range(120)]
+    table = filed(tmp_path, names, list(range(120)))
+    assert find_groups(make_material(table, fields=FILED, base=tmp_path)).findings == ()
 
 
 def test_a_declared_group_is_no_finding_and_scattered_rows_are_no_group():

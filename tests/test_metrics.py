@@ -127,6 +127,24 @@ VECTOR_REFERENCES = {
     "vector_rmse": lambda y, p: np.sqrt(2 * sk.mean_squared_error(y, p)),
 }
 POINTS_REFERENCES = {"point_error": lambda y, p: np.mean(np.nanmean(np.linalg.norm(y - p, axis=2), axis=1))}
+STEPS_REFERENCES = {
+    "steps_log_loss": lambda y, p: np.mean(
+        [sk.log_loss(one[one >= 0], guess[one >= 0], labels=range(3)) for one, guess in zip(y, p, strict=True)]
+    ),
+    "steps_accuracy": lambda y, p: np.mean(
+        [np.mean((guess.argmax(axis=1) == one)[one >= 0]) for one, guess in zip(y, p, strict=True)]
+    ),
+    "steps_f1_macro": lambda y, p: sk.f1_score(y[y >= 0], p[y >= 0].argmax(axis=1), average="macro"),
+}
+
+
+def steps_fold(seed, n=30, t=11, k=3):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(-1, k, size=(n, t))
+    y[:, 0] = np.arange(n) % k
+    return y, rng.dirichlet(np.ones(k), size=(n, t))
+
+
 CASES = [
     *((name, f"label-{k}", lambda s, k=k: label_fold(s, k=k), ref) for k in (3, 6) for name, ref in LABEL_REFERENCES.items()),
     *((name, "label-2", lambda s: label_fold(s, k=2), ref) for name, ref in BINARY_REFERENCES.items()),
@@ -138,6 +156,7 @@ CASES = [
     *((name, "angle", angle_fold, ref) for name, ref in ANGLE_REFERENCES.items()),
     *((name, "vector", vector_fold, ref) for name, ref in VECTOR_REFERENCES.items()),
     *((name, "points", points_fold, ref) for name, ref in POINTS_REFERENCES.items()),
+    *((name, "steps", steps_fold, ref) for name, ref in STEPS_REFERENCES.items()),
 ]
 BY_KIND = pytest.mark.parametrize(
     ("name", "kind", "fold", "reference"), CASES, ids=[f"{name}-{kind}" for name, kind, *_ in CASES]
@@ -160,6 +179,7 @@ def test_every_named_metric_has_a_reference_for_every_kind_it_scores():
         "angle": ANGLE_REFERENCES,
         "vector": VECTOR_REFERENCES,
         "points": POINTS_REFERENCES,
+        "steps": STEPS_REFERENCES,
     }
     for name, metric in METRICS.items():
         assert metric.name == name

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.check_depth import check_camera
 from tamesu.classes import Typed
 from tamesu.dataset import Dataset
 from tamesu.errors import DataError, suggest
-from tamesu.fields import BoxesField, DepthField, Field, MaskField, PointsField, SeriesField, some_rows
+from tamesu.fields import BoxesField, DepthField, Field, MaskField, PointsField, SeriesField, StepsField, some_rows
 from tamesu.findings import Findings
+from tamesu.losses import class_weight_mistakes
 from tamesu.picture_contents import mask_ids, n_readings
 from tamesu.picture_files import Progress
 from tamesu.placement import check_boxes, check_points
+from tamesu.series_agreement import check_series, check_steps
 from tamesu.symmetry import name_mistakes
 from tamesu.texts import say
 
@@ -51,13 +54,15 @@ def check_agreement(
             whole = one.model_copy(update={"drop_empty": False}).read(dataset.table[name], dataset.ids, where[name])
             check_boxes(found, where[name], one, whole, dataset, picture_of(name, one, fields))
         elif isinstance(one, SeriesField):
-            _check_series(found, where[name], values, dataset.ids)
+            check_series(found, where[name], one, values, dataset.table[name], dataset.ids)
+        elif isinstance(one, StepsField):
+            check_steps(found, where[name], one, values, dataset, fields)
         _check_partner(found, name, one, dataset, where)
     return found
 
 
 def unknown_names(typed: Typed, fields: Versions, classes: Mapping[tuple[str, str], tuple[str, ...]]) -> list[str]:
-    """Names in `mirror`, `turn`, `merge` and `angles` that nothing in the training rows, or in the field itself, is called."""
+    """Names in `mirror`, `turn`, `merge`, `order`, `angles` and `loss` that nothing in the rows, or in the field itself, is called."""
     mistakes = []
     pictures = [(name, one, None) for name, versions in fields.items() for one in versions if isinstance(one, MaskField)]
     for name, one, _ in [*typed, *pictures]:
@@ -84,7 +89,7 @@ def _different(versions: list[Field]) -> list[Field]:
         if isinstance(one, MaskField):
             seen.setdefault((one.of, one.outside, tuple(one.names)), one)
         elif isinstance(one, DepthField):
-            seen.setdefault((one.of, one.missing), one)
+            seen.setdefault((one.of, one.missing, one.camera), one)
     return list(seen.values())
 
 
@@ -94,6 +99,8 @@ def _check_picture(
     of = picture_of(name, one, fields)
     if of in dataset.pictures:
         _check_sizes(found, where, dataset, name, str(of), is_sure=one.of is not None or one.kind == "mask")
+    if one.kind == "depth" and one.camera is not None:
+        check_camera(found, where, one.camera, dataset.pictures[name].shapes, dataset.ids)
     try:
         if one.kind == "mask":
             _check_ids(found, where, one, mask_ids(dataset.pictures[name], progress), dataset.ids)
@@ -102,7 +109,14 @@ def _check_picture(
     except DataError as error:
         found.mistakes += error.mistakes
         return
-    if blank.any():
+    if len(blank) and blank.all():
+        text = say(
+            "{where}: no picture holds a reading; all pixels are {missing}. Is `missing` right?",
+            where=where,
+            missing=f"{one.missing:g}",
+        )
+        found.warnings.append(text)
+    elif blank.any():
         text = say("{where}: every pixel of {rows} is without a reading.", where=where, rows=some_rows(dataset.ids, blank))
         found.warnings.append(text)
 
@@ -161,19 +175,6 @@ def _check_ids(found: Findings, where: str, one: MaskField, ids_of: list[NDArray
         found.mistakes.append(text)
 
 
-def _check_series(found: Findings, where: str, values: Any, ids: NDArray[Any]) -> None:
-    endless = np.array([np.isinf(one).any() for one in values], dtype=bool)
-    if endless.any():
-        text = say("{where}: {rows} must be finite; got an infinite number.", where=where, rows=some_rows(ids, endless))
-        found.mistakes.append(text)
-    blank = np.array([len(one) == 0 for one in values], dtype=bool)
-    if blank.any():
-        found.warnings.append(say("{where}: the series of {rows} is empty.", where=where, rows=some_rows(ids, blank)))
-    gaps = np.array([np.isnan(one).any() for one in values], dtype=bool)
-    if gaps.any():
-        found.warnings.append(say("{where}: the series of {rows} has gaps.", where=where, rows=some_rows(ids, gaps)))
-
-
 def _check_partner(found: Findings, name: str, one: Field, dataset: Dataset, where: Mapping[str, str]) -> None:
     """In a mirror the field takes its partner's cells: it must be able to read them."""
     partner = one.swap_with
@@ -188,6 +189,10 @@ def _check_partner(found: Findings, name: str, one: Field, dataset: Dataset, whe
 
 def _unknown(one: Field, classes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """(setting, sentence) for each name that is not known."""
+    yield from (
+        ("loss", text)
+        for text in class_weight_mistakes(one, tuple(one.names.values()) if isinstance(one, MaskField) else classes)
+    )
     if one.kind in ("label", "labels", "boxes"):
         for setting in ("mirror", "turn"):
             yield from ((setting, text) for text in name_mistakes(getattr(one, setting, None), classes))
@@ -195,6 +200,14 @@ def _unknown(one: Field, classes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             if name not in classes:
                 hint = suggest(name, classes)
                 yield "merge", say("must name classes of the training rows; got {name!r}.{hint}", name=name, hint=hint)
+        order = getattr(one, "order", ())
+        for name in order:
+            if name not in classes:
+                hint = suggest(name, classes)
+                yield "order", say("must name classes of the training rows; got {name!r}.{hint}", name=name, hint=hint)
+        lacking = [name for name in classes if order and name not in order]
+        if lacking:
+            yield "order", say("must name every class; it lacks {names}.", names=", ".join(map(repr, lacking[:5])))
     elif one.kind == "direction":
         yield from (("angles", text) for text in name_mistakes({angle: angle for angle in one.angles}, classes))
     elif isinstance(one, PointsField | MaskField) and isinstance(one.mirror, dict):

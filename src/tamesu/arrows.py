@@ -41,6 +41,11 @@ class FittedArrows:
         """Names of the columns."""
         return tuple(f"{name}_{end}" for name, field in self.fields.items() for end in _ends(field))
 
+    @property
+    def feature_fields(self) -> tuple[str, ...]:
+        """The field of each column."""
+        return tuple(name for name, field in self.fields.items() for _ in _ends(field))
+
     def arrows(self, start: int) -> tuple[Arrow, ...]:
         """Which columns belong together, where the first of them is column `start` of a table."""
         out = []

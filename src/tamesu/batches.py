@@ -38,7 +38,7 @@ class Batch:
     """Some rows, always `batch_size` of them: the last places of a batch may be padding, of weight 0.
 
     Attributes:
-        pictures: By group of channels (see `stacks`), uint8, uint16 or float32, there NaN where there is no reading.  (b, h, w, c)
+        pictures: By group of channels (see `stacks`), uint8, uint16 or float32; NaN: no reading.  (b, h, w, c)
         table: Numbers, standardised.  (b, f) float32
         categories: Codes for embeddings.  (b, g) int64
         targets: By target, encoded, as the loss takes it; empty when scoring.
@@ -266,8 +266,8 @@ def allowed_rows(feed: Feed, index: NDArray[np.int64], maps: Maps) -> NDArray[np
     allowed = np.ones(len(index), dtype=bool)
     if feed.allowed is not None:
         allowed &= feed.allowed[index, maps.elements]
-    for field in feed.fields.values():
-        allowed &= field.allows(None, maps)
+    for one in feed.fields.values():
+        allowed &= one.allows(None, maps)
     for name, target in feed.targets.items():
         if name in feed.encoded:
             fine = target.allows(_exchanged(feed, name, index, maps), maps)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
 from tamesu.check_maps import map_mistakes
+from tamesu.check_outputs import output_mistakes
 from tamesu.config import StudyConfig
 from tamesu.errors import ConfigError
 from tamesu.fields import Field
@@ -91,6 +92,7 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from _targets(config, unsure)
     yield from _folds(config, raw)
     yield from field_mistakes(config, raw)
+    yield from output_mistakes(config)
     yield from map_mistakes(config)
     yield from _channels(config)
     yield from _learner(config)
@@ -146,7 +148,13 @@ def _fields(config: StudyConfig, unsure: bool) -> Iterator[Mistake]:
 
 
 def _columns_of(name: str, field: Field) -> set[str]:
-    """The table's columns that its cells are made of; of a second table, nothing: there only the key is shared."""
+    """The table's columns that its cells are made of; of a second table, nothing: there only the key is shared.
+
+    Of a column of files those of the files, times left out: several fields may read the same files.
+    """
+    files = getattr(field, "file_columns", None)
+    if files is not None:
+        return {f"{field.column or name}: {one}" for one in (*files.columns, files.name) if one is not None}
     return set() if field.side_table is not None else set(field.cell_columns) or {field.column or name}
 
 

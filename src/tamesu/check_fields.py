@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tamesu.check_depth import depth_mistakes
+from tamesu.check_derived import dense_mistakes, derived_mistakes
+from tamesu.check_series import along_mistakes, series_mistakes, steps_mistakes
 from tamesu.config import StudyConfig
 from tamesu.errors import suggest
 from tamesu.fields import (
     AngleField,
     BoxesField,
     DepthField,
+    DerivedField,
     DirectionField,
     Field,
     ImageField,
     LabelField,
     LabelsField,
     MaskField,
+    NumberField,
     PointsField,
     SeriesField,
     SeriesMirror,
+    StepsField,
     VectorField,
 )
+from tamesu.fields.derived import with_kinds
+from tamesu.losses import loss_mistakes
 from tamesu.mistakes import Mistake, Path, did_you_mean, must_be
 from tamesu.symmetry import symmetry_mistakes
 from tamesu.texts import say
 
 N_EDGES = 4  # numbers of a box
+LIES_IN_A_SERIES = ("steps", "events")
 LIES_IN_A_PICTURE = (PointsField, BoxesField, MaskField)
 
 
@@ -40,16 +49,28 @@ def field_mistakes(config: StudyConfig, raw: Mapping[str, Any]) -> Iterator[Mist
     kinds = declared_kinds(config, raw)
     for name, field in config.fields.items():
         yield from _own(("fields", name), field)
+        if isinstance(field, DepthField):
+            yield from depth_mistakes(name, field, config.channels.depth)
+        if field.is_predicted:
+            yield from (Mistake(("fields", name, "loss"), text) for text in loss_mistakes(name, field))
+        if isinstance(field, DerivedField):
+            yield from derived_mistakes(("fields", name), field, config.fields, kinds)
+        yield from dense_mistakes(("fields", name), field, config.fields)
         if field.swap_with is not None:
             yield from _partner(config.fields, kinds, name, field.swap_with)
-        yield from _picture(config.fields, kinds, name, field)
+        if field.kind not in LIES_IN_A_SERIES:
+            yield from _picture(config.fields, kinds, name, field)
+        else:
+            path = ("fields", name, "of")
+            wrong = list(names_a_field(path, str(getattr(field, "of", "")), "series", kinds))
+            yield from wrong or along_mistakes(path, config.fields, field)
 
 
 def declared_kinds(config: StudyConfig, raw: Mapping[str, Any]) -> dict[str, Any]:
     """The kind of every field by name, those included whose other settings are wrong."""
     declared = raw.get("fields")
     fields = declared if isinstance(declared, Mapping) else {}
-    kinds = {str(name): one.get("kind") for name, one in fields.items() if isinstance(one, Mapping)}
+    kinds = {str(name): one.get("kind") for name, one in with_kinds(fields).items() if isinstance(one, Mapping)}
     return kinds | {name: one.kind for name, one in config.fields.items()}
 
 
@@ -72,6 +93,8 @@ def _own(path: Path, field: Field) -> Iterator[Mistake]:
     if isinstance(field, LabelField | LabelsField):
         yield from _moves(path, field.mirror, field.turn)
         yield from _merges(path, getattr(field, "merge", {}))
+    elif isinstance(field, NumberField):
+        yield from _number(path, field)
     elif isinstance(field, MaskField):
         yield from _moves(path, field.mirror)
         yield from _unique((*path, "names"), tuple(field.names.values()))
@@ -88,6 +111,8 @@ def _own(path: Path, field: Field) -> Iterator[Mistake]:
             yield must_be((*path, "table", "columns"), rule, field.table.columns)
     elif isinstance(field, SeriesField):
         yield from _series(path, field)
+    elif isinstance(field, StepsField):
+        yield from steps_mistakes(path, field)
     elif isinstance(field, DirectionField):
         yield from _angles((*path, "angles"), field.angles)
     elif isinstance(field, AngleField):
@@ -97,6 +122,25 @@ def _own(path: Path, field: Field) -> Iterator[Mistake]:
     elif isinstance(field, VectorField) and len(field.columns) == 1:
         rule = say("the columns of x and y (and of z), or left out where one cell holds them")
         yield must_be((*path, "columns"), rule, field.columns)
+
+
+def _number(path: Path, field: NumberField) -> Iterator[Mistake]:
+    """How a number is shaped as an input: ends in order, and nothing that says nothing of what comes around."""
+    plain = {name: info.default for name, info in NumberField.model_fields.items()}
+    shaped = [name for name in ("clip", "skew", "cycle") if getattr(field, name) != plain[name]]
+    if field.is_predicted:
+        rule = say("left out of what is predicted: it shapes inputs")
+        yield from (must_be((*path, name), rule, getattr(field, name)) for name in shaped)
+        return
+    if field.cycle is not None:
+        rule = say("left out beside `cycle`: what comes around is given as a cosine and a sine, 0 where it is missing")
+        others = [name for name in ("clip", "skew", "scale", "missing") if getattr(field, name) != plain[name]]
+        yield from (must_be((*path, name), rule, getattr(field, name)) for name in others)
+    elif field.clip is not None:
+        low, high = field.clip
+        if (low is None and high is None) or (low is not None and high is not None and low >= high):
+            rule = say("[low, high], low below high, one of which may be null")
+            yield must_be((*path, "clip"), rule, field.clip)
 
 
 def _moves(path: Path, mirror: Any, turn: Any = None) -> Iterator[Mistake]:
@@ -161,12 +205,14 @@ def _angles(path: Path, angles: Mapping[str, float]) -> Iterator[Mistake]:
 
 def _series(path: Path, field: SeriesField) -> Iterator[Mistake]:
     channels = field.channel_names
-    if field.table is None and not field.names:
+    if field.table is None and not field.cell_names:
         yield must_be((*path, "names"), say("given, or `table`, whose columns are the channels"), None)
         return
     if field.table is not None and field.names:
         yield must_be((*path, "names"), say("left out where the columns of `table` name the channels"), field.names)
-    yield from _unique((*path, "names") if field.table is None else (*path, "table", "columns"), channels)
+    own = "columns" if field.columns else "names"
+    yield from _unique((*path, own) if field.table is None else (*path, "table", "columns"), channels)
+    yield from series_mistakes(path, field)
     along = [name for pair in field.vectors for name in pair]
     yield from _known((*path, "vectors"), along, channels)
     yield from _unique((*path, "vectors"), tuple(along))

@@ -29,7 +29,7 @@ def find_classes(typed: Typed) -> dict[tuple[str, str], tuple[str, ...]]:
     """(field name, kind) → the classes its rows have, in order; two labels that change places in a mirror share theirs."""
     found: dict[tuple[str, str], set[str]] = {}
     for name, field, values in typed:
-        if field.kind in ("label", "direction", "labels", "boxes"):
+        if field.kind in ("label", "direction", "labels", "boxes", "steps"):
             found.setdefault((name, field.kind), set()).update(seen_classes(field, values))
     shared = {key: set(classes) for key, classes in found.items()}
     for name, field, _ in typed:
@@ -41,9 +41,11 @@ def find_classes(typed: Typed) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def seen_classes(field: Field, values: Any) -> set[str]:
-    """Every class among the values of a label, direction, labels or boxes field."""
+    """Every class among the values of a label, direction, labels, boxes or steps field."""
     if field.kind in ONE_CLASS:
         return {value for value in values if value is not None}
+    if field.kind == "steps":
+        return {name for value in values for name in value.names if name is not None}
     return set().union(*(value.names if field.kind == "boxes" else value for value in values))
 
 
@@ -60,6 +62,8 @@ def target_mistakes(where: str, kind: str, values: NDArray[Any], ids: NDArray[np
         mistakes.append(
             say("{where}: {rows} must have a target; got an empty cell. Leave such rows out.", where=where, rows=rows)
         )
+    if kind == "steps":
+        return mistakes + _steps_mistakes(where, values)
     there = values[~missing]
     counts = collections.Counter(there.tolist() if there.ndim == 1 else [row.tobytes() for row in there])
     if len(counts) == 1:
@@ -81,7 +85,18 @@ def target_mistakes(where: str, kind: str, values: NDArray[Any], ids: NDArray[np
     return mistakes
 
 
+def _steps_mistakes(where: str, values: NDArray[Any]) -> list[str]:
+    """One class at every step of every row."""
+    seen = {name for one in values for name in one.names if name is not None}
+    if len(seen) != 1:
+        return []
+    value = next(iter(seen))
+    return [say("{where}: the target must have two values or more; got {value!r} in every row.", where=where, value=value)]
+
+
 def _missing(kind: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    if kind == "steps":
+        return np.array([all(name is None for name in one.names) for one in values], dtype=bool)
     if values.dtype == object:
         return np.array([value is None for value in values], dtype=bool)
     gone = np.isnan(values.reshape(len(values), -1))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tamesu.dataset import column_digest
-from tamesu.fields import Field, SideTable
+from tamesu.fields import DerivedField, Field, SideTable
+from tamesu.fields.series import FileColumns
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class CellSource:
         column: The table's column; of a side table the one that holds its keys.
         parts: Columns that make one cell together; () where `column` does.
         side: The second table the cells come from.
+        files: What is read from the file that each cell names.
         is_given: The study names `column`.
     """
 
@@ -36,6 +38,7 @@ class CellSource:
     parts: tuple[str, ...] = ()
     side: SideTable | None = None
     is_given: bool = False
+    files: FileColumns | None = None
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -89,11 +92,12 @@ def number_columns(fields: Versions, sources: Mapping[str, CellSource]) -> set[s
 
 def columns_of_arrays(fields: Versions, sources: Mapping[str, CellSource]) -> set[str]:
     """Columns whose cells, given from Python, may be arrays and yet are no pictures."""
-    kinds = ("points", "vector", "boxes", "series")
+    kinds = ("points", "vector", "boxes", "series", "steps", "derived")
     return {
-        sources[name].column
+        column
         for name, versions in fields.items()
-        if sources[name].side is None and not sources[name].parts and any(one.kind in kinds for one in versions)
+        if sources[name].side is None and any(one.kind in kinds for one in versions)
+        for column in sources[name].wanted
     }
 
 
@@ -113,6 +117,16 @@ def _readers(versions: list[Field]) -> list[Field]:
 
 
 def _source(name: str, field: Field) -> CellSource:
+    if isinstance(field, DerivedField) and field.sources:
+        return _derived_source(name, field)
     side = field.side_table
     column = field.column or (side.key if side is not None else name)
-    return CellSource(name, column, field.cell_columns, side, field.column is not None)
+    return CellSource(name, column, field.cell_columns, side, field.column is not None, getattr(field, "file_columns", None))
+
+
+def _derived_source(name: str, field: DerivedField) -> CellSource:
+    """The cells of the field it is made from; of two fields, a cell of both."""
+    origins = [_source(origin, one) for origin, one in zip(field.origins, field.sources, strict=True)]
+    if len(origins) == 1:
+        return replace(origins[0], name=name)
+    return CellSource(name, name, tuple(one.column for one in origins))

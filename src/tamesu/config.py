@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic import Field as Setting
 
 from tamesu.fields import Field
+from tamesu.fields.derived import with_kinds, with_sources
 
 Fraction = Annotated[float, Setting(ge=0, le=1)]
 
@@ -210,3 +211,13 @@ class StudyConfig(Section):
     verdict: VerdictConfig = VerdictConfig()
     draft: bool = False  # three folds: quicker and coarser
     ideas: dict[str, dict[str, Any]] = {}
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _kinds(cls, fields: Any) -> Any:
+        return with_kinds(fields)
+
+    @field_validator("fields")
+    @classmethod
+    def _sources(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return with_sources(fields)

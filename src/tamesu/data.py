@@ -21,9 +21,11 @@ from tamesu.dataset import Dataset as Dataset
 from tamesu.dataset import column_digest
 from tamesu.decode import Reading
 from tamesu.errors import DataError, suggest
-from tamesu.fields import Field, SideTable, as_text, some_rows
+from tamesu.fields import DepthField, Field, SideTable, as_text, some_rows
+from tamesu.fields.series import FileColumns
 from tamesu.picture_files import Progress
 from tamesu.picture_sets import PictureColumn, read_arrays, read_files
+from tamesu.series_files import read_series_files
 from tamesu.side_tables import SideRows, read_side_table
 from tamesu.sources import RawTable, read_python, read_source
 from tamesu.texts import say
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 UNREAD = frozenset({"ignore", "id"})  # kinds that hold no values
 N_OF_A_BOX = 4  # columns that make one
+TIMED = ("series", "steps", "events", "derived")  # kinds for which it counts when a reading was taken
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,8 @@ class _Door:
         """The cells of one field and their digest; None where they are a mistake."""
         if source.side is not None:
             return self._side_cells(raw, source, source.side, ids)
+        if source.files is not None:
+            return self._file_cells(raw, source, source.files, ids)
         if any(column in raw.arrays for column in source.wanted):
             text = say("{where}: must hold one value a row; got arrays. Declare `kind: image`.", where=source.where(raw))
             self.mistakes.append(text)
@@ -280,14 +285,30 @@ class _Door:
         if side not in self.side_rows:
             self.side_rows[side] = None
             try:
-                self.side_rows[side] = read_side_table(side, key=f"fields.{source.name}.table.file", base=self.base)
+                self.side_rows[side] = read_side_table(
+                    side,
+                    key=f"fields.{source.name}.table.file",
+                    base=self.base,
+                    names_may_miss=self._is_kind(source.name, "steps"),
+                )
             except DataError as error:
                 self.mistakes += error.mistakes
         rows = self.side_rows[side]
         if rows is None:
             return None
-        cells, asked = rows.cells(map(as_text, raw.frame[source.column]) if source.column in raw.frame else ids)
+        keys = map(as_text, raw.frame[source.column]) if source.column in raw.frame else ids
+        cells, asked = rows.cells(keys, timed=any(self._is_kind(source.name, kind) for kind in TIMED))
         self.asked[side] = asked | self.asked.get(side, False)
+        return cells, column_digest(cells)
+
+    def _file_cells(
+        self, raw: RawTable, source: CellSource, files: FileColumns, ids: NDArray[np.object_]
+    ) -> tuple[pd.Series, str] | None:
+        try:
+            cells = read_series_files(raw.frame[source.column], ids, files, where=source.where(raw), root=raw.root)
+        except DataError as error:
+            self.mistakes += error.mistakes
+            return None
         return cells, column_digest(cells)
 
     def _ids(self, raw: RawTable, id_column: str | None) -> NDArray[np.object_]:
@@ -312,7 +333,7 @@ class _Door:
         versions: list[Any] = [one for one in self.fields[name] if one.is_picture]
         channels, reading = versions[0].channels, _reading(versions[0])
         if any(_reading(one) != reading for one in versions):
-            text = say("{where}: `kind` of a picture, and `missing`, cannot differ between ideas.", where=where)
+            text = say("{where}: `kind` of a picture, `missing` and `encoding` cannot differ between ideas.", where=where)
             self.mistakes.append(text)
         elif any(one.channels != channels for one in versions):
             self.mistakes.append(say("{where}: channels cannot differ between ideas.", where=where))
@@ -367,4 +388,7 @@ class _Door:
 
 
 def _reading(one: Any) -> Reading:
-    return Reading(one.kind, one.missing if one.kind == "depth" else 0.0)
+    if not isinstance(one, DepthField):
+        return Reading(one.kind)
+    packed = one.encoding
+    return Reading(one.kind, one.missing) if packed is None else Reading(one.kind, one.missing, **packed.model_dump())

@@ -100,6 +100,9 @@ def _rows_digest(cells: list[Rows]) -> str:
     numbers = np.concatenate([cell.numbers.ravel() for cell in cells]) + 0.0
     total.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())
     total.update(texts_digest(name for cell in cells for name in (*cell.names, None)))
+    timed = [cell.places for cell in cells if cell.places is not None]
+    if timed:
+        total.update((np.concatenate(timed) + 0.0).tobytes())
     return total.hexdigest()
 
 

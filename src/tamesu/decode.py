@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.array_files import NPY_START, read_npy, unpack, unreadable_exr
 from tamesu.texts import say
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".jp2", ".avif"})
@@ -37,6 +38,19 @@ class Reading(NamedTuple):
 
     kind: Literal["image", "mask", "depth"] = "image"
     missing: float = 0.0  # in a depth map: no reading
+    swap_bytes: bool = False  # how a depth map's whole numbers are packed: see `fields.Encoding`
+    rotate_bits: int = 0
+
+    @property
+    def is_packed(self) -> bool:
+        """The bits of its numbers are not in order."""
+        return self.swap_bytes or self.rotate_bits != 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from others; what every picture has by default is left out."""
+        packed = (str(int(self.swap_bytes)), str(self.rotate_bits)) if self.is_packed else ()
+        return (self.kind, str(self.missing), *packed)
 
 
 IMAGE = Reading()
@@ -49,7 +63,7 @@ class PictureInfo(NamedTuple):
     width: int
     channels: int  # 1 grey, 3 colour, 4 colour with transparency
     dtype: str  # uint8, uint16 or float32
-    reader: Literal["jpeg", "opencv", "pillow"]
+    reader: Literal["jpeg", "opencv", "pillow", "numpy"]
     orientation: int  # EXIF 1…8
     indexed: bool = False  # its pixels are places in a palette, which are a mask's ids
 
@@ -66,6 +80,10 @@ def inspect(data: bytes) -> PictureInfo:
         info = _inspect_jpeg(data)
     elif data.startswith(PNG_START):
         info = _inspect_png(data)
+    elif data.startswith(NPY_START):
+        pixels = _decode_npy(data)
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        info = PictureInfo(pixels.shape[0], pixels.shape[1], channels, str(pixels.dtype), "numpy", 1)
     else:
         info = _inspect_other(data)
     if info.height < 1 or info.width < 1:
@@ -93,7 +111,7 @@ def decode(data: bytes, info: PictureInfo, channels: int, dtype: str, level: int
     elif info.reader == "opencv":
         pixels = _decode_opencv(data)
     else:
-        pixels = _decode_pillow(data)
+        pixels = _decode_npy(data) if info.reader == "numpy" else _decode_pillow(data)
     pixels = orient(to_channels(to_dtype(pixels, dtype), channels), info.orientation)
     if pixels.shape[:2] != (reduced(info.height, done), reduced(info.width, done)):
         raise UnreadableError(say("a picture that has another size than before"))
@@ -309,15 +327,27 @@ def _decode_opencv(data: bytes, reason: str = "") -> NDArray[Any]:
     return pixels if pixels.dtype in (np.uint8, np.uint16, np.float32) else pixels.astype(np.float32)
 
 
+def _decode_npy(data: bytes) -> NDArray[Any]:
+    try:
+        return read_npy(data)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from error
+
+
 def _imdecode(data: bytes, flags: int, reason: str = "") -> NDArray[Any]:
     import cv2
 
     try:
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error as error:
-        raise UnreadableError(say("a file that is no picture: {error}", error=error.err or reason)) from error
+        raise UnreadableError(
+            unreadable_exr(data) or say("a file that is no picture: {error}", error=error.err or reason)
+        ) from error
     if pixels is None:
-        raise UnreadableError(say("a file that is no picture: {error}", error=reason or say("its data cannot be decoded")))
+        why = unreadable_exr(data) or say(
+            "a file that is no picture: {error}", error=reason or say("its data cannot be decoded")
+        )
+        raise UnreadableError(why)
     return pixels
 
 
@@ -343,16 +373,18 @@ def _stored_values(data: bytes, info: PictureInfo, dtype: str, reading: Reading)
                 pixels = np.asarray(image)
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise UnreadableError(say("a file that is no picture: {error}", error=error)) from error
+    elif info.reader == "numpy":
+        pixels = _decode_npy(data)
     else:
         pixels = _decode_opencv(data) if info.reader == "opencv" else _decode_pillow(data)
     pixels = (pixels if pixels.ndim == 2 else pixels[:, :, 0])[:, :, None].astype(dtype)  # the rest is opacity
-    return fill_holes(pixels, reading) if reading.kind == "depth" else pixels
+    return distances(pixels, reading) if reading.kind == "depth" else pixels
 
 
-def fill_holes(pixels: NDArray[Any], reading: Reading) -> NDArray[Any]:
-    """Distances in which everything that is no number is "no reading", as sensors write it in float pictures."""
+def distances(pixels: NDArray[Any], reading: Reading) -> NDArray[Any]:
+    """Stored distances with their bits in order, and "no reading" for all that is no number, as in float pictures."""
     if pixels.dtype.kind != "f":
-        return pixels
+        return unpack(pixels, reading.swap_bytes, reading.rotate_bits)
     return np.where(np.isfinite(pixels), pixels, np.float32(reading.missing)).astype(pixels.dtype)
 
 

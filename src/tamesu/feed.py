@@ -74,7 +74,7 @@ class Feed:
     known: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     laws: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     series: Mapping[str, SeriesArrays] = field(default_factory=dict)
-    channels: ChannelsConfig = ChannelsConfig()
+    channels: ChannelsConfig = field(default_factory=ChannelsConfig)
     fusion: str = "late"
     moved_inputs: Mapping[int, Inputs] = field(default_factory=dict)
     allowed: NDArray[np.bool_] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tamesu.amounts import is_off
 from tamesu.check_maps import LARGE_ROTATION_DEG, furthest
-from tamesu.fields import DirectionField, Field, MaskField, NumberField, PointsField, VectorField
+from tamesu.fields import DerivedField, DirectionField, Field, MaskField, NumberField, PointsField, VectorField
 from tamesu.fields.table import LabelField
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def declared(field: Field, without: Iterable[str] = ()) -> dict[str, Any]:
 def _field(field: Field, moves: _Moves) -> dict[str, Any]:
     """A field without its columns' names, whose content counts with the data, and without what no move asks for."""
     out = declared(field, {"column"} if moves.places else {"column", "camera"})
+    if isinstance(field, DerivedField):
+        out["sources"] = [declared(one, {"column", "target", "aux", "loss"}) for one in field.sources]
     if isinstance(field, PointsField):
         out |= {"points": None, "names": field.point_names}
     if isinstance(field, VectorField):

@@ -1,9 +1,9 @@
 """How predictions are scored: a `Metric` knows its function, its unit and its direction, and lays its score out on rows.
 
 y: label and direction (n,) class codes, labels (n, k) of 0 and 1, number and angle (n,), vector (n, k), points (n, k, 2) with
-NaN where a point is not seen.
-prediction: label and direction (n, k) probabilities that add up to 1, labels (n, k) probabilities; of the others the same shape
-as y, in the target's unit, without NaN.
+NaN where a point is not seen, steps (n, t) codes with -1 where the class is not known or the row has ended.
+prediction: label and direction (n, k) probabilities that add up to 1, labels (n, k) probabilities, steps (n, t', k)
+probabilities (see `step_scores`); of the others the same shape as y, in the target's unit, without NaN.
 A score that a fold cannot give is NaN, never a made-up number; `scores` says when.
 """
 
@@ -19,15 +19,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu import row_losses, scores
+from tamesu import row_losses, scores, step_scores
 from tamesu.errors import ConfigError, FitError, suggest
 from tamesu.fields import AngleField, Field
 from tamesu.scores import Array
 from tamesu.texts import say
 
 LABEL, LABELS, NUMBER = frozenset({"label", "direction"}), frozenset({"labels"}), frozenset({"number"})
+SHARES, NUMBERS = frozenset({"shares"}), frozenset({"numbers"})
 ANGLE, VECTOR, POINTS = frozenset({"angle"}), frozenset({"vector"}), frozenset({"points"})
-CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER | ANGLE | VECTOR | POINTS
+STEPS = frozenset({"steps"})
+CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER | ANGLE | VECTOR | POINTS | STEPS | SHARES | NUMBERS
 SCORE = "score"  # the unit of what has none: at most 1, higher is better
 ABSOLUTE_FLOOR, RELATIVE_FLOOR = 0.005, 0.01  # smallest gains that matter: VERDICT, section 3
 SUM_TOLERANCE = 0.01  # probabilities of low precision do not add up to exactly 1
@@ -108,8 +110,10 @@ class _Note:
 
 def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     y, prediction = np.asarray(y), np.asarray(prediction)
+    if is_steps := y.ndim == 2 and prediction.ndim == 3:
+        prediction = step_scores.as_long_as(y, prediction)
     is_label = y.ndim == 1 and prediction.ndim == 2
-    right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape
+    right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape[: 2 if is_steps else None]
     if not right_shape or prediction.ndim not in (1, 2, 3):
         raise FitError(
             say(
@@ -138,7 +142,7 @@ def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], N
                 high=prediction.sum(axis=1).max(),
             )
         )
-    return (y.astype(np.int64) if is_label else y), prediction
+    return (y.astype(np.int64) if is_label or is_steps else y), prediction
 
 
 # ── means over rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,7 +213,25 @@ ANGLE_COSINE = _angle_cosine(360.0, "deg")
 VECTOR_MAE = _row_mean("vector_mae", row_losses.distance_rows, "target", VECTOR)
 VECTOR_MSE = _row_mean("vector_mse", row_losses.squared_distance_rows, "target^2", VECTOR)
 VECTOR_RMSE = _root("vector_rmse", row_losses.squared_distance_rows, "target", kinds=VECTOR, mean_behind=VECTOR_MSE)
+SHARES_KL = _row_mean("shares_kl", row_losses.divergence_rows, "nats", SHARES)
+SHARES_MAE = _row_mean("shares_mae", row_losses.mean_absolute_rows, "target", SHARES)
+MCMAE = _row_mean("mcmae", row_losses.mean_absolute_rows, "target", NUMBERS)
+MCMSE = _row_mean("mcmse", row_losses.mean_squared_rows, "target^2", NUMBERS)
+MCRMSE = Metric("mcrmse", scores.mean_column_rmse, "target", False, NUMBERS, scores.mean_column_rmse_rows, mean_behind=MCMSE)
 POINT_ERROR = _row_mean("point_error", row_losses.point_rows, "px", POINTS)
+STEPS_LOG_LOSS = _row_mean("steps_log_loss", step_scores.steps_log_loss_rows, "nats", STEPS)
+STEPS_ACCURACY = _row_mean("steps_accuracy", step_scores.steps_accuracy_rows, "fraction", STEPS, higher_is_better=True)
+STEPS_F1_MACRO = Metric("steps_f1_macro", step_scores.steps_f1_macro, SCORE, True, STEPS, step_scores.steps_f1_macro_rows)
+DEFAULTS = {  # by kind of target, what a study without `metric` is scored by; log loss where not named
+    "number": RMSE,
+    "angle": ANGLE_MAE,
+    "vector": VECTOR_RMSE,
+    "points": POINT_ERROR,
+    "steps": STEPS_LOG_LOSS,
+    "shares": SHARES_KL,
+    "numbers": MCRMSE,
+}
+PROPER = DEFAULTS | {"number": MSE, "angle": ANGLE_COSINE, "vector": VECTOR_MSE, "numbers": MCMSE}  # and what verdicts stand on
 OF_ANGLES = {"angle_mae": _angle_mae, "angle_cosine": _angle_cosine}
 
 METRICS: dict[str, Metric] = {
@@ -218,6 +240,8 @@ METRICS: dict[str, Metric] = {
         *(LOG_LOSS, BRIER, ACCURACY, BALANCED_ACCURACY, F1, F1_MACRO, F1_MICRO, AUC, AVERAGE_PRECISION, QWK, MCC),
         *(RMSE, MAE, RMSLE, R2, MAPE, PINBALL, MSE, MSLE),
         *(ANGLE_MAE, ANGLE_COSINE, VECTOR_RMSE, VECTOR_MAE, VECTOR_MSE, POINT_ERROR),
+        *(SHARES_KL, SHARES_MAE, MCRMSE, MCMAE, MCMSE),
+        *(STEPS_LOG_LOSS, STEPS_ACCURACY, STEPS_F1_MACRO),
     )
 }
 
@@ -297,7 +321,7 @@ def field_period(field: Field) -> float | None:
 
 def default_metric(kind: str) -> Metric:
     """What a study without `metric` is scored by."""
-    return {"number": RMSE, "angle": ANGLE_MAE, "vector": VECTOR_RMSE, "points": POINT_ERROR}.get(kind, LOG_LOSS)
+    return DEFAULTS.get(kind, LOG_LOSS)
 
 
 def judged_metric(metric: Metric, kind: str, judge: Literal["auto", "metric"]) -> Metric:
@@ -310,7 +334,7 @@ def judged_metric(metric: Metric, kind: str, judge: Literal["auto", "metric"]) -
         return metric
     if metric.mean_behind is not None:
         return metric.mean_behind
-    return {"number": MSE, "angle": ANGLE_COSINE, "vector": VECTOR_MSE, "points": POINT_ERROR}.get(kind, LOG_LOSS)
+    return PROPER.get(kind, LOG_LOSS)
 
 
 def margin_floor(metric: Metric) -> tuple[Literal["relative", "absolute"], float]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tamesu.array_files import ARRAY_SUFFIXES
 from tamesu.decode import IMAGE_SUFFIXES, PictureInfo, UnreadableError, inspect
 from tamesu.texts import say
 
@@ -95,9 +96,10 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], progress: Progress | 
 def add_suffix(root: Path, names: Sequence[str]) -> str:
     """The suffix that all names lack, as in tables that list `0a1b` for `0a1b.png`; else the empty text."""
     first = next(iter(names), "")
-    if not first or (root / first).exists() or Path(first).suffix.lower() in IMAGE_SUFFIXES:
+    if not first or (root / first).exists() or Path(first).suffix.lower() in IMAGE_SUFFIXES | ARRAY_SUFFIXES:
         return ""
-    for suffix in sorted(IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}):
+    known = IMAGE_SUFFIXES | ARRAY_SUFFIXES
+    for suffix in sorted(known | {suffix.upper() for suffix in known}):
         if (root / (first + suffix)).exists():
             return suffix
     return ""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamesu.decode import IMAGE, PictureInfo, Reading, UnreadableError, fill_holes, to_channels
+from tamesu.decode import IMAGE, PictureInfo, Reading, UnreadableError, distances, to_channels
 from tamesu.fields import as_text, some_rows
 from tamesu.picture_files import Progress, add_suffix, content_digest, scan_files
 from tamesu.pictures import Pictures, write_set
@@ -70,7 +70,7 @@ def read_files(
         return PictureColumn(None, "", (f"{where}: {error}",))
     digest = content_digest(scan.digests)
     key = hashlib.blake2b(
-        "\0".join([digest, str(n_channels), dtype, *map(str, reading), *paths]).encode("utf-8", "surrogateescape"),
+        "\0".join([digest, str(n_channels), dtype, *reading.key, *paths]).encode("utf-8", "surrogateescape"),
         digest_size=12,
     )
     folder = cache / "pictures" / key.hexdigest()
@@ -97,7 +97,7 @@ def read_arrays(
     for array in typed:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data)
-    how = "" if reading == IMAGE else f"-{reading.kind}-{reading.missing:g}"
+    how = "" if reading == IMAGE else "-".join(("", reading.kind, f"{reading.missing:g}", *reading.key[2:]))
     folder = cache / "pictures" / f"arrays-{digest.hexdigest()}{how}"
     dtype = infos[0].dtype if infos else "uint8"
     pictures = write_set(
@@ -187,6 +187,15 @@ def _stored_wrongly(infos: Sequence[PictureInfo], reading: Reading, ids: NDArray
             rows=some_rows(ids, coarse),
         )
         mistakes.append(text)
+    packed = dtypes == "float32"
+    if reading.is_packed and packed.any():
+        text = say(
+            "{where}: {rows} must hold whole numbers of 16 bits, since `encoding` says how their bits are packed; "
+            "got decimals.",
+            where=where,
+            rows=some_rows(ids, packed),
+        )
+        mistakes.append(text)
     several = (channels != 1) & ~(damaged if reading.kind == "mask" else coarse)
     if several.any():
         text = say(
@@ -230,7 +239,7 @@ def _typed_arrays(arrays: Any, ids: NDArray[Any], where: str, reading: Reading) 
     white = np.uint8(255 if reading.kind == "image" else 1)
     typed = [(array * white if array.dtype == bool else array).astype(dtype, copy=False) for array in raw]
     if reading.kind == "depth":
-        typed = [fill_holes(array, reading) for array in typed]
+        typed = [distances(array, reading) for array in typed]
     if dtype == "float32":
         endless = np.array([not np.isfinite(array).all() for array in typed], dtype=bool)
         if endless.any():

@@ -29,7 +29,7 @@ from tamesu.texts import say
 
 SMALL_BYTES = 256 * 2**20  # sets up to this size are mapped into memory, larger ones are read piece by piece
 DISK_FRACTION = 0.5  # of the free disk, at most, for one file of decoded pixels
-READERS = ("jpeg", "opencv", "pillow")
+READERS = ("jpeg", "opencv", "pillow", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,8 @@ class _PictureSet:
             self.names, self.name_ends = kept["names"].tobytes(), kept["name_ends"]
             self.channels, self.dtype = int(kept["channels"]), np.dtype(str(kept["dtype"]))
             self.indexed, self.where = kept["indexed"], str(kept["where"])
-            self.reading = Reading(str(kept["reads"]), float(kept["missing"]))  # type: ignore[arg-type]
+            packed = kept["packed"].tolist() if "packed" in kept else (0, 0)  # a set written before there were any
+            self.reading = Reading(str(kept["reads"]), float(kept["missing"]), bool(packed[0]), int(packed[1]))  # type: ignore[arg-type]
         self.is_array = len(self.name_ends) == 0
         self.levels = functools.lru_cache(maxsize=32)(self._levels)
         self._open: dict[str, _Pixels] = {}
@@ -306,6 +307,7 @@ def write_set(
         "where": np.array(where),
         "reads": np.array(reading.kind),
         "missing": np.array(reading.missing),
+        "packed": np.array([int(reading.swap_bytes), reading.rotate_bits]),
     }
     pixels = folder / "pixels-original.bin"
     if arrays is not None and not pixels.exists():

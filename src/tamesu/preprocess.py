@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from tamesu.arrows import Arrow, FittedArrows, fit_arrows
 from tamesu.errors import StoreError
 from tamesu.fields import Field, LabelField, NumberField
 from tamesu.imputers import Array, IterativeImputer, NearestImputer
+from tamesu.shaping import FittedShape, circle, fit_shape
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class FittedInputs:
     """What was learned from the training rows.
 
     Attributes:
-        numbers: Number inputs by name.
+        numbers: Number inputs by name, without those that come around.
+        cycles: Number inputs that come around, by name: each is a cosine and a sine.
+        shapes: How each of `numbers` is clipped and made less skew, which comes before everything else.
         labels: Label inputs by name.
         classes: Classes known of each label input; what is not here is "other".
         fill: What stands in for a missing number, or before `imputers` do better.  (f,)
@@ -80,17 +83,26 @@ class FittedInputs:
     spread: Array
     imputers: Mapping[str, NearestImputer | IterativeImputer]
     pointing: FittedArrows
+    shapes: Mapping[str, FittedShape]
+    cycles: Mapping[str, NumberField]
     warnings: tuple[str, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of `Inputs.table`."""
-        return (*self._number_names, *self.pointing.feature_names)
+        return (*(name for name, _ in self._number_columns), *self.pointing.feature_names)
 
     @property
-    def _number_names(self) -> tuple[str, ...]:
-        each = ((name, f"{name}_missing") if field.indicator else (name,) for name, field in self.numbers.items())
-        return tuple(name for names in each for name in names)
+    def feature_fields(self) -> tuple[str, ...]:
+        """The field each column of `Inputs.table` comes from."""
+        return (*(field for _, field in self._number_columns), *self.pointing.feature_fields)
+
+    @property
+    def _number_columns(self) -> list[tuple[str, str]]:
+        """The columns before the arrows, each with its field."""
+        ends = [(name, field, [""]) for name, field in self.numbers.items()]
+        ends += [(name, field, ["_cos", "_sin"]) for name, field in self.cycles.items()]
+        return [(name + end, name) for name, field, own in ends for end in own + ["_missing"] * field.indicator]
 
     @property
     def category_sizes(self) -> tuple[int, ...]:
@@ -103,15 +115,15 @@ class FittedInputs:
         Raises:
             DataError: Cells that are no numbers.
         """
-        numbers = self._table(_read_numbers(rows, self.numbers))
-        table = np.concatenate([numbers, self.pointing.transform(rows)], axis=1)
+        numbers = self._table(_read_numbers(rows, self.numbers, self.shapes))
+        table = np.concatenate([numbers, *self._circles(rows), self.pointing.transform(rows)], axis=1)
         return Inputs(
             table=np.clip(table, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32),
             feature_names=self.feature_names,
             categories=self._categories(rows),
             category_sizes=self.category_sizes,
             category_names=tuple(self.labels),
-            arrows=self.pointing.arrows(len(self._number_names)),
+            arrows=self.pointing.arrows(len(self._number_columns)),
         )
 
     def _table(self, raw: Array) -> Array:
@@ -129,6 +141,14 @@ class FittedInputs:
             if field.indicator:
                 columns.append(gaps[:, j].astype(np.float64))
         return np.stack(columns, axis=1) if columns else np.zeros((len(raw), 0))
+
+    def _circles(self, rows: Dataset) -> Iterator[Array]:
+        """Cosine and sine of each number that comes around, and where it is missing.  (n, 2 or 3)"""
+        for name, field in self.cycles.items():
+            values = rows.values(name, field)
+            yield circle(values, field.cycle or 1.0)
+            if field.indicator:
+                yield np.isnan(values)[:, None].astype(np.float64)
 
     @property
     def _plain_fill(self) -> Array:
@@ -148,6 +168,8 @@ class FittedInputs:
         folder.mkdir(parents=True, exist_ok=True)
         about = {
             "numbers": {name: field.model_dump(mode="json") for name, field in self.numbers.items()},
+            "shapes": {name: shape.to_json() for name, shape in self.shapes.items()},
+            "cycles": {name: field.model_dump(mode="json") for name, field in self.cycles.items()},
             "labels": {name: field.model_dump(mode="json") for name, field in self.labels.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
             "imputers": list(self.imputers),
@@ -179,12 +201,15 @@ class FittedInputs:
             strategy: {name.split(".", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{strategy}.")}
             for strategy in about["imputers"]
         }
+        numbers = {name: NumberField.model_validate(field) for name, field in about["numbers"].items()}
         return cls(
-            numbers={name: NumberField.model_validate(field) for name, field in about["numbers"].items()},
+            numbers=numbers,
             labels={name: LabelField.model_validate(field) for name, field in about["labels"].items()},
             classes={name: tuple(classes) for name, classes in about["classes"].items()},
             imputers={strategy: IMPUTERS[strategy].from_arrays(part) for strategy, part in parts.items()},
             pointing=FittedArrows.from_json(about["pointing"]),
+            shapes={name: FittedShape.from_json(numbers[name], shape) for name, shape in about["shapes"].items()},
+            cycles={name: NumberField.model_validate(field) for name, field in about["cycles"].items()},
             warnings=tuple(about["warnings"]),
             **{name: arrays[name] for name in _ARRAYS},
         )
@@ -203,11 +228,14 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
     Raises:
         DataError: Cells that are no numbers.
     """
-    numbers = {name: field for name, field in fields.items() if isinstance(field, NumberField) and field.is_given}
+    given = {name: field for name, field in fields.items() if isinstance(field, NumberField) and field.is_given}
+    numbers = {name: field for name, field in given.items() if field.cycle is None}
+    cycles = {name: field for name, field in given.items() if field.cycle is not None}
     labels = {name: field for name, field in fields.items() if isinstance(field, LabelField) and field.is_given}
-    raw = _read_numbers(rows, numbers)
+    shapes = {name: fit_shape(rows.values(name, field), field) for name, field in numbers.items()}
+    raw = _read_numbers(rows, numbers, shapes)
     empty = np.asarray(np.isnan(raw).all(axis=0))
-    columns = [_fit_column(column, field) for column, field in zip(raw.T, numbers.values(), strict=True)]
+    columns = [_fit_column(column, shape) for column, shape in zip(raw.T, shapes.values(), strict=True)]
     fill, mean, deviation, center, spread = np.array(columns, dtype=np.float64).reshape(-1, 5).T
     plain = np.where(
         [field.missing in IMPUTERS and not no for field, no in zip(numbers.values(), empty, strict=True)], np.nan, fill
@@ -225,16 +253,21 @@ def fit_inputs(rows: Dataset, fields: Mapping[str, Field]) -> FittedInputs:
         spread=spread,
         imputers={strategy: IMPUTERS[strategy].fit(known) for strategy in sorted(strategies)},
         pointing=fit_arrows(rows, fields),
-        warnings=_warnings(rows, numbers, empty, spread),
+        shapes=shapes,
+        cycles=cycles,
+        warnings=(*_warnings(rows, numbers, empty, spread), *_cycle_warnings(rows, cycles)),
     )
 
 
-def _fit_column(column: Array, field: NumberField) -> tuple[float, float, float, float, float]:
-    """Fill, mean, deviation, center and spread of one column.
+def _fit_column(column: Array, shape: FittedShape) -> tuple[float, float, float, float, float]:
+    """Fill, mean, deviation, center and spread of one column, its shape given already.
 
     A column that is constant, or empty, has nothing to teach: its spread is 0, and so is its output, whatever comes later.
     """
-    constant = float(field.missing) if isinstance(field.missing, (int, float)) else None
+    field = shape.field
+    constant = None
+    if isinstance(field.missing, (int, float)):  # not clipped: a constant outside the ends tells missing from there
+        constant = float(shape.unskew(np.array([field.missing], dtype=np.float64))[0])
     # A constant filled in is a value like others to scale by; a median adds nothing that the rest does not have.
     seen = column[~np.isnan(column)] if constant is None else _filled(column, np.float64(constant))
     if np.isnan(column).all():
@@ -248,8 +281,9 @@ def _fit_column(column: Array, field: NumberField) -> tuple[float, float, float,
     return fill, mean, deviation, center, spread
 
 
-def _read_numbers(rows: Dataset, numbers: Mapping[str, NumberField]) -> Array:
-    columns = [rows.values(name, field) for name, field in numbers.items()]
+def _read_numbers(rows: Dataset, numbers: Mapping[str, NumberField], shapes: Mapping[str, FittedShape]) -> Array:
+    """Numbers in the shape that is filled and scaled.  (n, f)"""
+    columns = [shapes[name].move(rows.values(name, field)) for name, field in numbers.items()]
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 
 
@@ -282,3 +316,17 @@ def _warnings(rows: Dataset, numbers: Mapping[str, NumberField], empty: NDArray[
                 say("{where} {name}: the same in every training row; the input is 0 throughout.", where=rows.where, name=name)
             )
     return tuple(sentences)
+
+
+def _cycle_warnings(rows: Dataset, cycles: Mapping[str, NumberField]) -> Iterator[str]:
+    for name, field in cycles.items():
+        values = rows.values(name, field)
+        places = circle(values[~np.isnan(values)], field.cycle or 1.0)
+        if len(places) == 0:
+            yield say("{where} {name}: missing in every training row; the input is 0 throughout.", where=rows.where, name=name)
+        elif (places == places[0]).all():
+            yield say(
+                "{where} {name}: the same in every training row, up to whole cycles; it teaches nothing.",
+                where=rows.where,
+                name=name,
+            )

@@ -12,6 +12,7 @@ from pydantic import NonNegativeInt, field_validator
 from tamesu.check import Examined, examine, raise_mistakes
 from tamesu.config import AugmentConfig, ChannelsConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
 from tamesu.fields import Field
+from tamesu.fields.derived import with_sources
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
 from tamesu.influence import declared, influential
 from tamesu.maps import Resize
@@ -43,7 +44,7 @@ class Recipe(Section):
     @field_validator("fields")
     @classmethod
     def _sorted(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return dict(sorted(fields.items()))
+        return dict(sorted(with_sources(fields).items()))
 
     @property
     def targets(self) -> dict[str, Field]:

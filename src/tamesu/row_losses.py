@@ -95,3 +95,22 @@ def point_rows(y: Array, prediction: Array) -> Array:
     distance = np.sqrt(((prediction.astype(np.float64) - y) ** 2).sum(axis=2))
     seen = ~np.isnan(distance)
     return np.where(seen, distance, 0).sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
+
+
+def mean_absolute_rows(y: Array, prediction: Array) -> Array:
+    """Error without sign, mean over columns.  (n,)"""
+    return np.abs(prediction.astype(np.float64) - y).mean(axis=1)
+
+
+def mean_squared_rows(y: Array, prediction: Array) -> Array:
+    """Squared error, mean over columns.  (n,)"""
+    return ((prediction.astype(np.float64) - y) ** 2).mean(axis=1)
+
+
+def divergence_rows(y: Array, prediction: Array) -> Array:
+    """Kullback-Leibler divergence of the predicted shares from the true ones, each as parts of 1.  (n,) nats"""
+    eps = np.finfo(prediction.dtype).eps if prediction.dtype.kind == "f" else np.finfo(np.float64).eps
+    q = y / y.sum(axis=1, keepdims=True)
+    p = prediction.astype(np.float64)
+    p = np.clip(p / p.sum(axis=1, keepdims=True), eps, None)
+    return np.where(q > 0, q * (np.log(np.where(q > 0, q, 1)) - np.log(p)), 0).sum(axis=1)

@@ -31,6 +31,7 @@ from tamesu.map_draws import most_enlarged
 from tamesu.maps import Size
 from tamesu.recipe import Arm, Recipe
 from tamesu.results import StudyResult
+from tamesu.step_tables import step_table
 from tamesu.store import Store
 from tamesu.submission import SEVERAL, value_names
 from tamesu.texts import say
@@ -172,6 +173,8 @@ def out_of_fold(result: StudyResult, plan: Plan) -> pd.DataFrame:
     frame = pd.DataFrame({plan.config.data.id or "id": plan.rows.ids})
     if mean is None:
         return frame
+    if target.kind == "steps":
+        return step_table(plan.rows.ids, mean, plan.classes, frame.columns[0], plan.y, name)
     if target.kind in ("number", "angle"):
         return frame.assign(**{name: plan.y, "prediction": mean})
     if target.kind in SEVERAL:

@@ -59,6 +59,17 @@ def root_rows(squared: Array) -> Array:
     return jackknife(_mean_root, np.stack([squared, np.ones_like(squared)], axis=1))
 
 
+def mean_column_rmse(y: Array, prediction: Array) -> float:
+    """Root mean squared error of each column, mean over columns: MCRMSE."""
+    return float(np.sqrt(((prediction.astype(np.float64) - y) ** 2).mean(axis=0)).mean())
+
+
+def mean_column_rmse_rows(y: Array, prediction: Array) -> Array:
+    """Rows of that: the mean over columns of each root's.  (n,)"""
+    squared = (prediction.astype(np.float64) - y) ** 2
+    return np.mean([root_rows(column) for column in squared.T], axis=0)
+
+
 def _r2_terms(y: Array, prediction: Array) -> Array:
     centred = y - y.mean()  # sums of squares of large numbers would cancel
     return np.stack([(y - prediction) ** 2, centred, centred**2, np.ones_like(centred)], axis=1)

@@ -27,15 +27,21 @@ class SideRows:
         starts: Where each key's rows start; one more for the end.  (k + 1,)
         numbers: NaN where a cell is empty.  (m, c)
         names: What each row is called; () without a name column.  m
+        times: By which the rows are ordered, where those are numbers or dates (then in seconds); None without.  (m,)
     """
 
     keys: NDArray[np.object_]
     starts: NDArray[np.int64]
     numbers: NDArray[np.float64]
     names: tuple[str, ...]
+    times: NDArray[np.float64] | None = None
 
-    def cells(self, keys: Iterable[str]) -> tuple[pd.Series, NDArray[np.bool_]]:
-        """The rows of each key as one cell, none where there are none; and which of the table's keys were asked for.  (k,)"""
+    def cells(self, keys: Iterable[str], timed: bool = False) -> tuple[pd.Series, NDArray[np.bool_]]:
+        """The rows of each key as one cell, none where there are none; and which of the table's keys were asked for.  (k,)
+
+        Args:
+            timed: With the times of the rows, where there are any.
+        """
         place = {key: i for i, key in enumerate(self.keys)}
         n_columns = self.numbers.shape[1]
         none = Rows(np.empty((0, n_columns)), ())
@@ -47,18 +53,20 @@ class SideRows:
                 out[i] = none
                 continue
             start, end = self.starts[at], self.starts[at + 1]
-            out[i] = Rows(self.numbers[start:end], self.names[start:end])
+            times = self.times[start:end] if timed and self.times is not None else None
+            out[i] = Rows(self.numbers[start:end], self.names[start:end], times)
             asked[at] = True
         return pd.Series(out), asked
 
 
-def read_side_table(table: SideTable, *, key: str, base: Path) -> SideRows:
+def read_side_table(table: SideTable, *, key: str, base: Path, names_may_miss: bool = False) -> SideRows:
     """The whole table.
 
     Args:
         table: Which file, and what its columns mean.
         key: What the study calls it, such as "fields.cells.table.file".
         base: The study's folder.
+        names_may_miss: A row without a name has the empty one.
 
     Raises:
         DataError: Everything that is wrong with it: no such file or column, cells that are no numbers, rows without a key.
@@ -79,19 +87,19 @@ def read_side_table(table: SideTable, *, key: str, base: Path) -> SideRows:
                 for name in absent
             ]
         )
-    texts = _texts(raw.frame[table.key])
+    texts = text_column(raw.frame[table.key])
     lines = np.arange(len(texts)) + 2  # as an editor counts them, below the header
     mistakes = _empty(f"{table.file} {table.key}", texts, lines.astype(object))
     numbers_of = np.empty((len(texts), len(table.columns)))
     for i, name in enumerate(table.columns):
-        numbers_of[:, i], more = _numbers(raw.frame[name], f"{table.file} {name}", texts)
+        numbers_of[:, i], more = number_column(raw.frame[name], f"{table.file} {name}", texts)
         mistakes += more
-    names = () if table.name is None else _texts(raw.frame[table.name])
-    if table.name is not None:
+    names = () if table.name is None else text_column(raw.frame[table.name])
+    if table.name is not None and not names_may_miss:
         mistakes += _empty(f"{table.file} {table.name}", names, texts)
     place = np.zeros(len(texts), dtype=np.int64)
     if table.order is not None:
-        place, more = _places(raw.frame[table.order], f"{table.file} {table.order}", texts)
+        place, more = ranks(raw.frame[table.order], f"{table.file} {table.order}", texts)
         mistakes += more
     if mistakes:
         raise DataError(mistakes)
@@ -99,10 +107,28 @@ def read_side_table(table: SideTable, *, key: str, base: Path) -> SideRows:
     order = np.lexsort((place, codes))  # stable: rows of one place stay as they are written
     starts = np.searchsorted(codes[order], np.arange(len(keys) + 1))
     named = tuple(np.asarray(names, dtype=object)[order]) if len(names) else ()
-    return SideRows(np.asarray(keys, dtype=object), starts, numbers_of[order], named)
+    times = None if table.order is None else time_column(raw.frame[table.order])
+    return SideRows(np.asarray(keys, dtype=object), starts, numbers_of[order], named, None if times is None else times[order])
 
 
-def _texts(column: pd.Series) -> NDArray[np.object_]:
+def time_column(column: pd.Series) -> NDArray[np.float64] | None:
+    """Numbers as they are, dates in seconds; None where the cells are neither.  (m,)"""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        dates = column
+    else:
+        numbers = pd.to_numeric(column, errors="coerce")
+        if numbers.notna().all():
+            return numbers.to_numpy(dtype=np.float64)
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            return None
+        dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    if dates.isna().any():
+        return None
+    nanoseconds: NDArray[np.int64] = pd.DatetimeIndex(dates).as_unit("ns").asi8
+    return nanoseconds / 1e9
+
+
+def text_column(column: pd.Series) -> NDArray[np.object_]:
     """Cells as a person would write them; the empty text where there is none.  (m,)"""
     codes, found = pd.factorize(column)
     return np.array([*(as_text(one) for one in found), ""], dtype=object)[codes]
@@ -114,8 +140,8 @@ def _empty(where: str, texts: Any, ids: NDArray[Any]) -> list[str]:
     return [say("{where}: {rows} must not be empty.", where=where, rows=_samples(ids, blank))] if blank.any() else []
 
 
-def _places(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
-    """Where each row stands: by number if the cells are numbers, else as texts, such as dates, are sorted.  (m,)"""
+def ranks(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
+    """Where each row stands: by number or date if the cells are such, else as texts are sorted.  (m,)"""
     mistakes = []
     if not pd.api.types.is_numeric_dtype(column.dtype):
         wrong = pd.to_numeric(column, errors="coerce").isna().to_numpy() & column.notna().to_numpy()
@@ -123,14 +149,16 @@ def _places(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[N
             value = column[wrong].iloc[0]
             rows = _samples(keys, wrong)
             mistakes.append(say("{where}: {rows} must be numbers; got {value!r}.", where=where, rows=rows, value=value))
-    place, _ = pd.factorize(column, sort=True)
+    times = time_column(column)  # dates of different zones are sorted by when they are
+    place, _ = pd.factorize(column if times is None else times, sort=True)
     return place, mistakes + _empty(where, np.where(place < 0, "", "x"), keys)
 
 
-def _numbers(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.float64], list[str]]:
+def number_column(column: pd.Series, where: str, keys: NDArray[np.object_]) -> tuple[NDArray[np.float64], list[str]]:
+    """The cells as numbers, NaN for an empty one, and what is wrong with them.  (m,)"""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan), []
-    texts = _texts(column)
+    texts = text_column(column)
     blank = np.array([text.lower() in MISSING_TEXT for text in texts], dtype=bool)
     values = pd.to_numeric(pd.Series(texts).mask(blank), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = np.isnan(values) & ~blank

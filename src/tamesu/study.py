@@ -42,7 +42,8 @@ class Study:
         ideas: Named patches of the study.
         runs: Folder for everything a run writes.
         store: Folder or fsspec URL for finished trainings; inside the run folder where not given.
-        settings: Any other key of study.yaml: `metric="accuracy"`, `folds={"group": "track"}`, `train={"epochs": 10}` …
+        training: The section `train` of study.yaml, `{"epochs": 10}`, whose name the rows have here.
+        settings: Any other key of study.yaml: `metric="accuracy"`, `folds={"group": "track"}` …
 
     Raises:
         ConfigError: Settings that cannot be, all of them together.
@@ -62,9 +63,11 @@ class Study:
         ideas: Mapping[str, Any] | None = None,
         runs: str | Path = "runs",
         store: str | None = None,
+        training: Mapping[str, Any] | None = None,
         **settings: Any,
     ):
-        config = config_from_mapping({"fields": fields, "ideas": ideas or {}, **settings}, where="Study")
+        said = {"fields": fields, "ideas": ideas or {}, "train": training or {}, **settings}
+        config = config_from_mapping(said, where="Study")
         self._open(config, None, Path.cwd(), Path(runs), store, train, test)
 
     @classmethod

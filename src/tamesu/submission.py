@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import DataError, suggest
 from tamesu.fields import Field, LabelsField, PointsField, as_text, some_rows
+from tamesu.step_tables import step_table
 from tamesu.targets import make_target
 from tamesu.texts import say
 
@@ -167,6 +168,8 @@ def read_sample(path: Path, where: str) -> pd.DataFrame:
 def _plain(
     ids: NDArray[np.object_], prediction: NDArray[Any], name: str, field: Field, classes: Sequence[str], id_name: str
 ) -> pd.DataFrame:
+    if field.kind == "steps":
+        return step_table(ids, prediction, classes, id_name)
     frame = pd.DataFrame({id_name: ids})
     if field.kind in ("number", "angle"):
         frame["prediction"] = prediction
@@ -205,6 +208,9 @@ def _columns(
                 say("{where}: must have one column beside the id for a number; got {got}.", where=where, got=wanted)
             )
         return {wanted[0]: prediction}
+    if field.kind == "steps":
+        text = say("{where}: predictions of a class at every step are written without a sample; take it out.", where=where)
+        raise DataError(text)
     if field.kind in SEVERAL:
         return _value_columns(wanted, prediction.reshape(len(prediction), -1), value_names(field), where)
     if len(wanted) == 1 and wanted[0] not in classes:

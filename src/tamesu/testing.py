@@ -354,9 +354,11 @@ def promise(kept: bool, text: str) -> None:
 
 
 def _dataset(table: pd.DataFrame, pictures: dict[str, Any]) -> Dataset:
-    columns = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    columns = [name for name in table.columns if any(isinstance(cell, str) for cell in table[name])]
     classes = {(name, "label"): tuple(sorted(set(table[name].dropna()))) for name in columns}
-    classes |= {(name, "labels"): tuple(sorted({one for cell in table[name].dropna() for one in cell.split()})) for name in columns}
+    classes |= {
+        (name, "labels"): tuple(sorted({one for cell in table[name].dropna() for one in cell.split()})) for name in columns
+    }
     ids = np.array([f"row{i}" for i in range(len(table))], dtype=object)
     digests = dict.fromkeys([*table.columns, *pictures], "toy")
     return Dataset(ids=ids, table=table, pictures=pictures, classes=classes, digests=digests, where="toy")

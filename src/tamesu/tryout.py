@@ -20,6 +20,7 @@ from tamesu.judgement import Judgement, Outcome
 from tamesu.plan import Plan
 from tamesu.recipe import Arm
 from tamesu.results import FoldScore
+from tamesu.step_scores import as_long_as
 from tamesu.store import Store
 from tamesu.trial import Trial, TrialResult
 from tamesu.variance import Look, seed_variance
@@ -206,7 +207,8 @@ class Tryout:
             return
         plan, rows = self.plan, self.plan.splits[slot.repeat, slot.fold].test
         name, _ = plan.baseline.recipe.target
-        truth, prediction = plan.y[rows], result.predictions[name]
+        truth = plan.y[rows]
+        prediction = as_long_as(truth, result.predictions[name])
         scores.losses[slot.repeat, rows] = plan.judged.row_losses(truth, prediction)
         scores.shown[slot.repeat, rows] = plan.metric.row_losses(truth, prediction)
         if scores is self.baseline:

@@ -1,24 +1,6 @@
-"""Channels computed from pictures as they are seen (being written)."""
+"""Channels computed from pictures as they are seen: from distances, and from where in the original each pixel lies."""
 
-from __future__ import annotations
-from typing import Any
+from tamesu.channels.depth import channel_names, make_channels
+from tamesu.channels.position import position_channels, position_names
 
-
-def make_channels(values: Any, maps: Any, field: Any, wanted: tuple[str, ...]) -> Any:
-    """Placeholder."""
-    raise NotImplementedError
-
-
-def channel_names(wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Placeholder."""
-    raise NotImplementedError
-
-
-def position_channels(maps: Any, size: Any, settings: Any) -> Any:
-    """Placeholder."""
-    raise NotImplementedError
-
-
-def position_names(settings: Any) -> tuple[str, ...]:
-    """Placeholder."""
-    raise NotImplementedError
+__all__ = ["channel_names", "make_channels", "position_channels", "position_names"]

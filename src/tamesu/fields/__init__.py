@@ -12,10 +12,13 @@ from typing import Annotated, get_args
 from pydantic import Field as Setting
 
 from tamesu.fields.base import MISSING_TEXT, FieldBase, Name, SideTable, SwapWith, as_text, some_rows
+from tamesu.fields.derived import DerivedField
 from tamesu.fields.directions import AngleField, DirectionField, VectorField
-from tamesu.fields.pictures import DepthField, ImageField, MaskField
+from tamesu.fields.pictures import DepthField, Encoding, ImageField, MaskField
 from tamesu.fields.places import Boxes, BoxesField, PointsField
 from tamesu.fields.series import SeriesField, SeriesMirror
+from tamesu.fields.several import NumbersField, SharesField
+from tamesu.fields.steps import Steps, StepsField
 from tamesu.fields.table import GroupField, IdField, IgnoreField, LabelField, LabelsField, NumberField
 
 AnyField = (
@@ -29,8 +32,12 @@ AnyField = (
     | AngleField
     | VectorField
     | PointsField
+    | SharesField
+    | NumbersField
     | BoxesField
     | SeriesField
+    | StepsField
+    | DerivedField
     | GroupField
     | IdField
     | IgnoreField
@@ -46,7 +53,9 @@ __all__ = [
     "Boxes",
     "BoxesField",
     "DepthField",
+    "DerivedField",
     "DirectionField",
+    "Encoding",
     "Field",
     "FieldBase",
     "GroupField",
@@ -58,11 +67,15 @@ __all__ = [
     "MaskField",
     "Name",
     "NumberField",
+    "NumbersField",
     "PictureField",
     "PointsField",
     "SeriesField",
     "SeriesMirror",
+    "SharesField",
     "SideTable",
+    "Steps",
+    "StepsField",
     "SwapWith",
     "VectorField",
     "as_text",

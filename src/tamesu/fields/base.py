@@ -56,7 +56,7 @@ class Aux(Part):
     Attributes:
         weight: Of its loss, when the target's is 1 and both are in standard units.
         schedule: fixed; anneal: falls in a straight line to 0 at the end; learned: by how well it can be predicted.
-        branch: late: from the features the target is predicted from; early: from those half-way; own: through a layer of its own.
+        branch: late: from the features the target is predicted from; early: from those half-way; own: by its own layer.
     """
 
     weight: NonNegativeFloat = 0.3

@@ -23,6 +23,12 @@ class Rows(NamedTuple):
 
     numbers: NDArray[np.float64]  # (m, n_each)
     names: tuple[str, ...]  # () or m
+    places: NDArray[np.float64] | None = None  # times, where the kind asks for them  (m,)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Times, or 0, 1, 2 … without.  (m,)"""
+        return np.arange(len(self.numbers), dtype=np.float64) if self.places is None else self.places
 
 
 def read_numbers(column: pd.Series, ids: NDArray[Any], where: str, *, n_each: int, may_miss: bool) -> NDArray[np.float64]:
@@ -72,13 +78,30 @@ def as_rows(cell: Any, *, n_each: int, row: str, where: str) -> Rows:
     if isinstance(cell, Rows):
         return cell
     numbers = _numbers(cell)
-    if numbers is None or len(numbers) % n_each:
+    shape = np.shape(cell) if isinstance(cell, np.ndarray) else ()
+    if numbers is None or len(numbers) % n_each or (len(shape) == 2 and shape[1] != n_each and len(numbers)):
         raise DataError(
             say(
                 "{where}: row {row!r} must hold rows of {n} numbers; got {value!r}.", where=where, row=row, n=n_each, value=cell
             )
         )
     return Rows(np.array(numbers, dtype=np.float64).reshape(-1, n_each), ())
+
+
+def as_channels(cell: Any, row: str, where: str) -> NDArray[np.float64]:
+    """The cells of several columns, each with all numbers of one channel, side by side.  (m, c)
+
+    Raises:
+        DataError: One holds something else than numbers, or more than another.
+    """
+    channels = [_numbers(one) for one in cell]
+    lengths = [-1 if one is None else len(one) for one in channels]
+    if min(lengths) < 0 or len(set(lengths)) > 1:
+        text = say(
+            "{where}: row {row!r} must hold as many numbers in each of its columns; got {n}.", where=where, row=row, n=lengths
+        )
+        raise DataError(text)
+    return np.array(channels, dtype=np.float64).reshape(len(channels), -1).T
 
 
 def _all_numbers(column: pd.Series, n_each: int) -> NDArray[np.float64] | None:
@@ -105,7 +128,7 @@ def _numbers(cell: Any) -> Sequence[float] | None:
         parts = [_numbers(one) for one in cell]
         if any(part is None for part in parts):
             return None
-        return [number for part in parts if part is not None for number in (part or [np.nan])]
+        return [number for part in parts if part is not None for number in (part if len(part) else [np.nan])]
     text = as_text(cell)
     if text.lower() in MISSING_TEXT:
         return []

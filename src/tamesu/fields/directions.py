@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field as Setting
+from pydantic import PositiveFloat
 
 from tamesu.errors import DataError
 from tamesu.fields.base import FieldBase, Name, read_classes, some_rows
@@ -19,6 +20,7 @@ from tamesu.texts import say
 if TYPE_CHECKING:
     from tamesu.maps import Maps
 
+LENGTH_TOLERANCE = 1e-3  # as a share
 ZEROS = {"right": 0.0, "up": np.pi / 2, "left": np.pi, "down": -np.pi / 2}
 
 
@@ -33,6 +35,8 @@ class VectorField(FieldBase):
     can_be_target: ClassVar[bool] = True
     columns: tuple[str, ...] = Setting(default=(), max_length=3)  # of x and y (and z); () where one cell holds them
     y: Literal["down", "up"] = "down"  # where its second number points
+    unit: bool = False  # as a target: its length is 1, and so is that of predictions
+    within: PositiveFloat | None = None  # as a target: it is at most so long, and so are predictions: a place in a disk, a ball
     pasted: Literal["same"] | None = None  # what an object pasted into the picture (augment.paste) does to it
 
     @property
@@ -45,8 +49,21 @@ class VectorField(FieldBase):
         return self.columns
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.float64]:
-        """In its own unit, NaN where missing.  (n, 2) or (n, 3)"""
-        return read_numbers(column, ids, where, n_each=self.n_numbers, may_miss=not self.target)
+        """In its own unit, NaN where missing.  (n, 2) or (n, 3)
+
+        Raises:
+            DataError: What is predicted is longer than declared, or not of length 1.
+        """
+        values = read_numbers(column, ids, where, n_each=self.n_numbers, may_miss=not self.target)
+        if not self.is_predicted or not (self.unit or self.within):
+            return values
+        length = np.linalg.norm(values, axis=1)
+        wrong = np.abs(length - 1) > LENGTH_TOLERANCE if self.unit else length > (self.within or 0) * (1 + LENGTH_TOLERANCE)
+        if wrong.any():
+            rule = say("of length 1") if self.unit else say("of length {r} or less", r=self.within)
+            rows, found = some_rows(ids, wrong), f"{length[wrong][0]:.6g}"
+            raise DataError(say("{where}: {rows} must be {rule}; got {value}.", where=where, rows=rows, rule=rule, value=found))
+        return values
 
     def act(self, values: NDArray[np.float64], maps: Maps) -> NDArray[np.float64]:  # noqa: D102
         return move_vectors(values, maps, y_up=self.y == "up")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, NonNegativeInt, PositiveFloat
+from pydantic import BeforeValidator, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic import Field as Setting
 
-from tamesu.fields.base import FieldBase, Name, SwapWith
+from tamesu.fields.base import FieldBase, Name, Part, SwapWith
 from tamesu.symmetry import Symmetry
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class MaskField(FieldBase):
     """
 
     kind: Literal["mask"] = "mask"
+    can_be_aux: ClassVar[bool] = True
     is_picture: ClassVar[bool] = True
     input: bool = False  # given to the learner as a picture of ids
     of: str | None = None  # the picture it belongs to; the only one where not named
@@ -85,6 +86,13 @@ class MaskField(FieldBase):
         return ~maps.mirrored if self.mirror == "never" or imageless else np.ones(len(maps), dtype=bool)
 
 
+class Encoding(Part):
+    """How the whole numbers of a depth file are packed, where they are not simply distances in some unit."""
+
+    swap_bytes: bool = False  # the two bytes of a number are the other way round, as in raw dumps of Kinect
+    rotate_bits: Annotated[int, Setting(ge=0, le=15)] = 0  # to the right, after that: 3 for SUN RGB-D
+
+
 class DepthField(FieldBase):
     """Distances: a 16-bit or float picture; a pixel without a reading stays one, whatever is done to the picture.
 
@@ -93,10 +101,13 @@ class DepthField(FieldBase):
 
     kind: Literal["depth"] = "depth"
     is_input: ClassVar[bool] = True
+    can_be_aux: ClassVar[bool] = True
     is_picture: ClassVar[bool] = True
     of: str | None = None  # the picture it lies on, if any; then sizes must be equal
     unit_m: PositiveFloat = 0.001  # metres of one step
-    missing: float = 0.0  # the stored value that means "no reading"
+    missing: float = 0.0  # the stored value that means "no reading", its bits in order
+    encoding: Encoding | None = None  # of 16-bit numbers
+    clip_m: tuple[NonNegativeFloat, PositiveFloat] | None = None  # nearest and farthest that matter, for the channel clipped
     resample: Literal["nearest", "linear"] = "nearest"  # linear never crosses a hole, but blurs edges of depth
     camera: Camera | None = None  # fx, fy, cx, cy in pixels of the original
     mirror: SwapWith | None = None

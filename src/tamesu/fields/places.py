@@ -87,6 +87,7 @@ class BoxesField(FieldBase):
     """Any number of boxes in a picture, in its original pixels: one cell of numbers, or a side table with a row a box."""
 
     kind: Literal["boxes"] = "boxes"
+    can_be_aux: ClassVar[bool] = True  # how many of each class there are
     is_placed: ClassVar[bool] = True
     of: str | None = None
     table: SideTable | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field as Setting
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from tamesu.errors import DataError
 from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, read_classes, some_rows
@@ -27,6 +27,7 @@ class LabelField(FieldBase):
     can_be_target: ClassVar[bool] = True
     missing_values: tuple[Name, ...] = ()  # texts that mean "missing" beside the empty cell
     merge: dict[Name, Name] = Setting(default_factory=dict)  # {a: b}: a is trained as one with b; predictions keep both
+    order: tuple[Name, ...] = ()  # as a target: all classes from the lowest to the highest; probabilities follow it
     rare: PositiveInt = 1  # as an input: classes seen fewer times than this in the training rows are joined as "other"
     mirror: Mirror = None  # what a mirrored picture does to the class: {a: b} both ways; {swap_with: other_field}
     turn: Mirror = None  # what a quarter turn anticlockwise does to it: {up: left, left: down, …}
@@ -117,6 +118,10 @@ class NumberField(FieldBase):
     missing_values: tuple[str | float, ...] = ()  # cells that mean "missing" beside empty, NA, NaN, null, None and ?
     zero_is_missing: bool = False
     indicator: bool = False  # one more input that is 1 where the value was missing
+    clip: tuple[float | None, float | None] | None = None  # as an input: what lies beyond is brought to these ends
+    skew: Literal["none", "log1p", "yeo_johnson", "quantile"] = "none"  # as an input: made less skew, before it is scaled
+    range: tuple[float | None, float | None] | None = None  # as a target: it lies there, and so do predictions
+    cycle: PositiveFloat | None = None  # as an input: it comes around after so much, like the hour after 24
     scale: Literal["standard", "minmax", "none"] = "standard"
     mirror: Literal["same", "negate", "never"] | SwapWith | None = None  # what a mirrored picture does to the number
     turn: Literal["same", "never"] | None = None  # what a rotated one does
@@ -151,7 +156,23 @@ class NumberField(FieldBase):
         if np.isinf(values).any():
             endless = some_rows(ids, np.isinf(values))
             raise DataError(say("{where}: {rows} must be finite; got an infinite number.", where=where, rows=endless))
+        self._check_range(values, ids, where)
         return values
+
+    def _check_range(self, values: NDArray[np.float64], ids: NDArray[Any], where: str) -> None:
+        low, high = self.range or (None, None)
+        outside = np.zeros(len(values), dtype=bool) if low is None else values < low
+        outside |= False if high is None else values > high
+        if self.is_predicted and outside.any():
+            raise DataError(
+                say(
+                    "{where}: {rows} must lie in the declared range {range}; got {value}.",
+                    where=where,
+                    rows=some_rows(ids, outside),
+                    range=[low, high],
+                    value=float(values[outside][0]),
+                )
+            )
 
     def act(self, values: NDArray[np.float64], maps: Maps) -> NDArray[np.float64]:  # noqa: D102
         return np.where(maps.mirrored, -values, values) if self.mirror == "negate" else values

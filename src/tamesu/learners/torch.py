@@ -21,6 +21,7 @@ from tamesu.feed import Feed, make_feed
 from tamesu.fields import PictureField
 from tamesu.learners.base import OnEpoch
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
+from tamesu.learners.torch_heads import HeadWatch, HeadWeights
 from tamesu.learners.torch_inputs import fit_series_inputs, fit_target, head_of, input_shape
 from tamesu.learners.torch_steps import (
     Average,
@@ -35,6 +36,7 @@ from tamesu.losses import loss_of, mixed_loss
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
 from tamesu.nets.heads import InputShape, Network, Standardise
+from tamesu.nets.health import N_WATCHED_EPOCHS, Watch
 from tamesu.pixels import FittedPixels, fit_pixels
 from tamesu.preprocess import fit_inputs
 from tamesu.stacks import make_stacks
@@ -125,10 +127,17 @@ class TorchLearner:
         order = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         network = network.to(device=device, memory_format=order)  # type: ignore[call-overload]
         network.train()
+        optimizer = self.make_optimizer(network, recipe.train)
+        auxiliaries = {name: one.auxiliary for name, one in recipe.auxiliaries.items() if one.auxiliary is not None}
+        weights = HeadWeights(auxiliaries).to(device) if auxiliaries else None
+        if weights is not None and weights.places:
+            optimizer.add_param_group({"params": list(weights.parameters()), "weight_decay": 0.0})
+        main = next(name for name, one in targets.items() if one.field.target)
+        watches = weights is not None and recipe.train.report and not recipe.train.compile
         return Training(
             network=network,
             forward=torch.compile(network) if recipe.train.compile else network,
-            optimizer=self.make_optimizer(network, recipe.train),
+            optimizer=optimizer,
             schedule=self.make_schedule(recipe.train, n_steps),
             average=Average(network, recipe.train.ema) if recipe.train.ema else None,
             settings=recipe.train,
@@ -136,6 +145,8 @@ class TorchLearner:
             losses={name: loss_of(target, recipe.train) for name, target in targets.items()},
             device=device,
             n_steps=n_steps,
+            head_weights=weights,
+            head_watch=HeadWatch(network, main) if watches else None,
         )
 
     def make_optimizer(self, network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
@@ -156,9 +167,16 @@ class TorchLearner:
         """Goes through the rows once; returns the epoch's entry in the log."""
         training.start_epoch()
         n_threads = count_batch_threads(training.device)
+        looks = training.settings.report and epoch < N_WATCHED_EPOCHS
+        health: dict[str, Any] = {}
         for batch in make_batches(feed, training.settings.batch_size, epoch=epoch, seed=seed, n_threads=n_threads):
-            self.train_step(training, batch)
-        entry = training.end_epoch(epoch + 1)
+            if looks and not health:
+                with Watch(training.network, training.settings.compile) as watch:
+                    self.train_step(training, batch)
+                health = {"health": watch.report()}
+            else:
+                self.train_step(training, batch)
+        entry = training.end_epoch(epoch + 1) | health
         if on_epoch is not None:
             on_epoch(epoch + 1, float("nan") if entry["loss"] is None else entry["loss"])
         return entry
@@ -188,9 +206,13 @@ class TorchLearner:
 
     def loss(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> Tensor:
         """Mean over rows of the target's loss, and those of its auxiliaries by their weights."""
+        losses = self.losses(raw, batch, weight, training)
+        weighted = {name: training.weight_of(name, each) for name, each in losses.items()}
+        if training.head_watch is not None and training.head_watch.wants_more:
+            training.head_watch.see(weighted)
         total = weight.new_zeros(())
-        for name, each in self.losses(raw, batch, weight, training).items():
-            total = total + training.weight_of(name, each)
+        for each in weighted.values():
+            total = total + each
         return total
 
     def losses(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> dict[str, Tensor]:

@@ -93,6 +93,8 @@ class FittedTorch:
             laws = torch.from_numpy(law_inputs(rows, self.recipe, target)) if target.needs else None
             decoded = target.decode(raw, torch, laws)
             out[name] = decoded.numpy() if isinstance(decoded, torch.Tensor) else np.asarray(decoded)
+            if target.spread == "steps" and self.series is not None:
+                out[name] = target.at_times(out[name], self.series.times(rows, target.along))
             self._check_finite(name, out[name], rows)
             if maps[name]:
                 out[name] = move_back(target, out[name], feed, all_maps(maps[name]))

@@ -44,6 +44,8 @@ def input_shape(feed: Feed, inputs: FittedInputs) -> InputShape:
         category_sizes=tuple(feed.inputs.category_sizes),
         series={name: int(one.values.shape[2]) for name, one in feed.series.items()},
         holes=tuple(name for name, one in given.items() if has_depth_channels(one, feed.channels)),
+        feature_fields=inputs.feature_fields,
+        category_fields=feed.inputs.category_names,
     )
 
 

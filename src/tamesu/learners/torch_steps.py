@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.config import TrainConfig
+from tamesu.learners.torch_heads import HeadWatch, HeadWeights
 from tamesu.targets import Target
 
 
@@ -28,6 +29,8 @@ class Training:
         n_steps: Of the whole training.
         average: Averaged weights, where the study asks for them.
         step: Steps taken so far, those left out included.
+        head_weights: Of auxiliaries; None without.
+        head_watch: Looks at what they do to the target, where the study asks for it.
     """
 
     network: nn.Module
@@ -41,6 +44,8 @@ class Training:
     device: torch.device
     n_steps: int = 0
     step: int = 0
+    head_weights: HeadWeights | None = None
+    head_watch: HeadWatch | None = None
     learning_rate: float = 0.0
     _loss: float = field(default=0.0, init=False)
     _rows: int = field(default=0, init=False)
@@ -69,14 +74,14 @@ class Training:
 
     def weight_of(self, name: str, loss: Tensor) -> Tensor:
         """A target's mean loss, times the weight it has at this step."""
-        auxiliary = self.targets[name].field.auxiliary
-        return loss if auxiliary is None else loss * auxiliary.weight
+        return loss if self.head_weights is None else self.head_weights.weighted(name, loss, self.step, self.n_steps)
 
     def end_epoch(self, epoch: int) -> dict[str, Any]:
         """The epoch's entry in the log."""
         loss = self._loss / self._rows if self._rows else None
         entry: dict[str, Any] = {"epoch": epoch, "loss": loss, "learning_rate": self.learning_rate}
-        return entry | ({"skipped_steps": self._skipped} if self._skipped else {})
+        heads = {} if self.head_watch is None else self.head_watch.report()
+        return entry | ({"skipped_steps": self._skipped} if self._skipped else {}) | ({"heads": heads} if heads else {})
 
     def result(self) -> nn.Module:
         """What predicts: the averaged network where there is one."""

@@ -129,6 +129,24 @@ def compared(material: Material) -> NDArray[np.bool_]:
     return material.is_train if material.is_train.any() else np.ones(len(material), dtype=bool)
 
 
+def asked_rows(material: Material, cells: Cells) -> NDArray[np.bool_]:
+    """The compared rows in which a missing cell of this column is news.
+
+    Where a column of the table says which population a row is of, another one that is empty in all of a population is told
+    of by `shift`: those rows say nothing more of why cells are missing.
+    """
+    rows = compared(material)
+    populations = material.populations
+    if populations is None or populations.by == "table":
+        return rows
+    news = rows.copy()
+    for i in range(len(populations.names)):
+        here = rows & (populations.of == i)
+        if cells.gone[here].all():
+            news &= ~here
+    return news if news.any() else rows
+
+
 def joined(sentence: str, *further: str) -> str:
     """Sentences in a row, empty ones left out."""
     return " ".join([sentence, *(one for one in further if one)])
@@ -157,6 +175,7 @@ def number(value: float) -> str:
 __all__ = [
     "NOT_CELLS",
     "Cells",
+    "asked_rows",
     "compared",
     "declaration",
     "idea_name",

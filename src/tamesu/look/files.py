@@ -184,7 +184,7 @@ def _figures(facts: PictureFacts) -> dict[str, object]:
     return {
         "n": len(facts.status),
         "whole": int(facts.whole.sum()),
-        "formats": {str(suffixes[i]): int(counts[i]) for i in order} if facts.paths[0] else {},
+        "formats": {str(suffixes[i]): int(counts[i]) for i in order} if any(facts.paths) else {},
         "flags": {name: int(hit.sum()) for name, hit in facts.flags.items() if hit.any()},
         "sides": sides,
         "n_unused": len(facts.unused),

@@ -51,7 +51,8 @@ class Finding:
         suggestion: What to do.
         evidence: More numbers for the page and the JSON, plain values only. Known to the page, each optional:
             `pairs` [[id, id], …] shown side by side; `sides` {name: [id, …]} rows of pictures or ids under a name;
-            `bars` {name: value}; `table` {"head": […], "rows": [[…], …]}.
+            `proposals` [[id, given, proposed], …] shown as pictures; `bars` {name: value};
+            `table` {"head": […], "rows": [[…], …]}.
     """
 
     kind: Kind

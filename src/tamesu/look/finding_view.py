@@ -10,7 +10,7 @@ from tamesu.look.words import kind_word
 from tamesu.texts import say
 
 Entry = Mapping[str, Any]
-PAIRS_SHOWN, SIDE_SHOWN, BARS_SHOWN, ROWS_SHOWN = 6, 8, 12, 10
+PAIRS_SHOWN, SIDE_SHOWN, BARS_SHOWN, ROWS_SHOWN, PROPOSALS_SHOWN = 6, 8, 12, 10, 16
 CARDS_OPEN = 30  # further findings are folded away
 
 
@@ -28,7 +28,9 @@ def shown_ids(findings: Sequence[Entry]) -> Iterator[str]:
             yield from pair
         for _, ids in sides:
             yield from ids[:SIDE_SHOWN]
-        if not pairs and not sides:
+        proposals = evidence.get("proposals") or []
+        yield from (str(proposal[0]) for proposal in proposals[:PROPOSALS_SHOWN])
+        if not pairs and not sides and not proposals:
             yield from (str(row) for row in one.get("rows", [])[:SIDE_SHOWN])
 
 
@@ -45,7 +47,8 @@ def _card(i: int, one: Entry, thumbnails: Mapping[str, str]) -> dict[str, Any]:
     evidence = one.get("evidence") or {}
     pairs, sides = _pairs(evidence), _sides(evidence)
     rows = [str(row) for row in one.get("rows", [])]
-    strip = [row for row in rows[:SIDE_SHOWN] if row in thumbnails] if not pairs and not sides else []
+    proposals = _proposals(evidence, thumbnails)
+    strip = [row for row in rows[:SIDE_SHOWN] if row in thumbnails] if not pairs and not sides and not proposals else []
     interval = one.get("interval")
     note, patch = _told(one.get("suggestion", ""))
     return {
@@ -60,9 +63,10 @@ def _card(i: int, one: Entry, thumbnails: Mapping[str, str]) -> dict[str, Any]:
         "sides": [
             {"name": name, "ids": ids[:SIDE_SHOWN], "n_more": max(0, len(ids) - SIDE_SHOWN)} for name, ids in sides if ids
         ],
+        "proposals": proposals,
         "strip": strip,
         "bars": _bars(evidence.get("bars")),
-        "table": _table(evidence.get("table")),
+        "table": None if proposals else _table(evidence.get("table")),
         "rows": rows,
         "note": note,
         "patch": patch,
@@ -73,6 +77,12 @@ def _card(i: int, one: Entry, thumbnails: Mapping[str, str]) -> dict[str, Any]:
 
 def _pairs(evidence: Entry) -> list[tuple[str, str]]:
     return [(str(pair[0]), str(pair[1])) for pair in evidence.get("pairs") or [] if len(pair) == 2]
+
+
+def _proposals(evidence: Entry, thumbnails: Mapping[str, str]) -> list[dict[str, str]]:
+    """Rows with what they are called and what they may be, where there are pictures to judge that by."""
+    shown = [tuple(map(str, one)) for one in evidence.get("proposals") or [] if str(one[0]) in thumbnails]
+    return [{"id": one, "given": given, "proposed": proposed} for one, given, proposed in shown[:PROPOSALS_SHOWN]]
 
 
 def _sides(evidence: Entry) -> list[tuple[str, list[str]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamesu.look.features import make_features
 from tamesu.look.finding import Finding, Part, Suggestion
-from tamesu.look.material import Material
+from tamesu.look.material import Material, PictureFacts
 from tamesu.look.separation import sample
 from tamesu.texts import say
 
@@ -23,6 +22,7 @@ MOST_COLUMNS = 60  # columns tried
 LEAST_SHARE, LEAST_LIFT = 0.3, 4.0  # nearest neighbours of the same group: as a share, and against chance within a class
 NEIGHBOURS = 5
 SURE_Z = 6.0
+MOST_OF_ROWS = 0.2  # a folder, or a part of file names, that more rows share says nothing of what they show
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Candidate:
     name: str
     column: str  # "" where it is made from file names
     codes: NDArray[np.int64]  # (n,); -1: none
+    keys: NDArray[np.object_]  # what each code stands for
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def find_groups(material: Material, progress: Progress | None = None) -> Part:
     figures = {one.candidate.name: {"share": one.share, "chance": one.chance, "groups": one.n_groups} for one in found}
     if declared is not None:
         return Part((), {"declared": declared, "candidates": figures})
-    found.sort(key=lambda one: (one.candidate.column == "", -one.share * one.n_groups))
+    found.sort(key=lambda one: (-one.share * one.n_groups, one.candidate.column == ""))
     findings = [_finding(material, _scored(material, one, rows), rows) for one in found[:3]]
     return Part(tuple(findings), {"candidates": figures})
 
@@ -98,19 +99,29 @@ def _candidates(material: Material, rows: NDArray[np.int64]) -> Iterator[Candida
         codes = column.codes[rows].astype(np.int64)
         if _may_be_groups(codes):
             tried += 1
-            yield Candidate(column.name, column.name, column.codes.astype(np.int64))
+            yield Candidate(column.name, column.name, column.codes.astype(np.int64), column.levels)
     for facts in material.pictures.values():
         if not any(facts.paths[rows]):
             continue
-        names = pd.Series(facts.names).astype(str)
-        ways = {
-            say("file name before its last number"): names.str.replace(r"[_\-. ]?\d+(\.\w+)?$", "", regex=True),
-            say("folder"): names.str.replace(r"[^/\\]*$", "", regex=True),
-        }
-        for way, keys in ways.items():
-            codes = pd.factorize(keys)[0].astype(np.int64)
-            if _may_be_groups(codes[rows]):
-                yield Candidate(way, "", codes)
+        yield from _by_file_names(facts, rows)
+
+
+def _by_file_names(facts: PictureFacts, rows: NDArray[np.int64]) -> Iterator[Candidate]:
+    """Parts of the names that rows share; a name that is a mere number, and a part that very many share, make no group."""
+    names, folder = pd.Series(facts.names).astype(str), say("folder")
+    ways = {
+        say("file name before its last number"): names.str.replace(r"[_\-. ]?\d+(\.\w+)?$", "", regex=True),
+        say("file name up to its first separator"): names.str.replace(r"[_\-. ][^/\\]*$", "", regex=True),
+        folder: names.str.replace(r"[^/\\]*$", "", regex=True),
+    }
+    for way, keys in ways.items():
+        codes, found = pd.factorize(keys.astype(object))
+        counts = np.bincount(codes[rows], minlength=len(found))
+        is_bare = np.array([not key or (key[-1] in "/\\" and way != folder) for key in found], dtype=bool)
+        none = is_bare | (counts > MOST_OF_ROWS * len(rows))
+        codes = np.where(none[codes], -1, codes).astype(np.int64)
+        if _may_be_groups(codes[rows]):
+            yield Candidate(way, "", codes, np.asarray(found, dtype=object))
 
 
 def _may_be_groups(codes: NDArray[np.int64]) -> bool:
@@ -176,9 +187,10 @@ def _chance(codes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
 
 
 def _is_same(one: Candidate, other: Candidate, rows: NDArray[np.int64]) -> bool:
-    """Two ways that group the rows (nearly) alike."""
+    """Two ways that group (nearly) alike what rows both of them group."""
     from sklearn.metrics import adjusted_rand_score
 
+    rows = rows[(one.codes[rows] >= 0) & (other.codes[rows] >= 0)]
     return bool(adjusted_rand_score(one.codes[rows], other.codes[rows]) > 0.9)
 
 
@@ -263,7 +275,7 @@ def _finding(material: Material, one: Clustering, rows: NDArray[np.int64]) -> Fi
         suggestion = Suggestion(note=say("Add a column with this part of the name, and declare it: kind: group, folds: group."))
     codes = candidate.codes[rows]
     top = np.argsort(-np.bincount(codes[codes >= 0]))[:4]
-    sides = {str(_key(material, candidate, int(i))): list(material.shown(rows[codes == i][:8])) for i in top}
+    sides = {str(candidate.keys[i]): list(material.shown(rows[codes == i][:8])) for i in top}
     fields = (candidate.column,) if candidate.column else tuple(material.pictures)[:1]
     return Finding(
         "group",
@@ -274,11 +286,3 @@ def _finding(material: Material, one: Clustering, rows: NDArray[np.int64]) -> Fi
         suggestion=suggestion,
         evidence={"sides": sides},
     )
-
-
-def _key(material: Material, candidate: Candidate, code: int) -> str:
-    if candidate.column:
-        return str(material.columns[candidate.column].levels[code])
-    facts = next(iter(material.pictures.values()))
-    name = str(facts.names[np.flatnonzero(candidate.codes == code)[0]])
-    return re.sub(r"[_\-. ]?\d+(\.\w+)?$", "", name) or name

@@ -195,7 +195,7 @@ def _find_classes(material: Material, frame: pd.DataFrame, target: str, shares: 
         rows=tuple(ids),
         interval=(low, high),
         suggestion=_look_at_them(),
-        evidence={"table": {"head": ["id", "given", "proposed", "p"], "rows": table}},
+        evidence={"proposals": [row[:3] for row in table], "table": {"head": [*_head(), "p"], "rows": table}},
     )
     return Part((finding,), figures, warnings)
 
@@ -247,6 +247,7 @@ def _find_numbers(material: Material, frame: pd.DataFrame, target: str) -> Part:
     at = used[far[:ROWS_SHOWN]]
     ids = [as_text(one) for one in frame.iloc[at, 0]]
     numbers = [f"{z[row]:.1f}" for row in far[:ROWS_SHOWN]]
+    proposals = [[i, f"{given[r]:.6g}", f"{told[r]:.6g}"] for i, r in zip(ids, at, strict=True)]
     low, high = wilson(len(far), len(used))
     finding = Finding(
         "label_error",
@@ -264,10 +265,11 @@ def _find_numbers(material: Material, frame: pd.DataFrame, target: str) -> Part:
         interval=(low, high),
         suggestion=_look_at_them(),
         evidence={
+            "proposals": proposals,
             "table": {
-                "head": ["id", "given", "proposed", "z"],
-                "rows": [[i, f"{given[r]:.6g}", f"{told[r]:.6g}", s] for i, r, s in zip(ids, at, numbers, strict=True)],
-            }
+                "head": [*_head(), "z"],
+                "rows": [[*one, s] for one, s in zip(proposals, numbers, strict=True)],
+            },
         },
     )
     return Part((finding,), figures, warnings)
@@ -330,6 +332,10 @@ def _kappa(told: NDArray[np.int64], y: NDArray[np.int64], k: int) -> float:
 
 def _count(number: float) -> int:
     return int(np.floor(number + 0.5))
+
+
+def _head() -> list[str]:
+    return [say("id"), say("as given"), say("proposed")]
 
 
 def _look_at_them() -> Suggestion:

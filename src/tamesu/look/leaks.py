@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ MOST_LEVELS = 50  # beyond, and beyond two a class, a column with pure levels ma
 FORM_ROWS = 4_000
 ORDER_GAIN = 0.5  # of the way from chance to certainty
 N_FORM = 6
+SCORES_SHOWN = 20
 
 
 def find_leaks(material: Material, progress: Progress | None = None) -> Part:
@@ -36,9 +38,13 @@ def find_leaks(material: Material, progress: Progress | None = None) -> Part:
     rows = np.flatnonzero(material.is_train)
     findings: list[Finding] = []
     found: set[str] = set()
+    scores: dict[str, float] = {}
     if material.target and len(rows) >= 2 * LEAST_FILLED:
         for column in _candidates(material):
-            one = _names_target(material, column, rows) or _filled_for_one_class(material, column, rows)
+            score = _target_score(material, column, rows)
+            if score is not None:
+                scores[column.name] = round(max(0.0, score), 4)
+            one = _names_target(material, column, score) or _filled_for_one_class(material, column, rows)
             if one is not None:
                 findings.append(one)
                 found.add(column.name)
@@ -56,7 +62,14 @@ def find_leaks(material: Material, progress: Progress | None = None) -> Part:
                 one = _names_population(material, column, *here, (first, second))
                 if one is not None:
                     findings.append(one)
-    return Part(tuple(findings), {"columns": sorted(found)})
+    best = sorted(scores, key=lambda name: -scores[name])[:SCORES_SHOWN]
+    figures = {
+        "columns": sorted(found),
+        "scores": {name: scores[name] for name in best},
+        "by_chance": round(1 / len(material.classes), 4) if material.classes else 0.0,
+        "sure": SURE if material.classes else SURE_R2,
+    }
+    return Part(tuple(findings), figures)
 
 
 def _candidates(material: Material) -> list[Column]:
@@ -72,19 +85,19 @@ def _candidates(material: Material) -> list[Column]:
     ]
 
 
-def _names_target(material: Material, column: Column, rows: NDArray[np.int64]) -> Finding | None:
-    """The target read off one column, on rows the reading was not made from."""
+def _target_score(material: Material, column: Column, rows: NDArray[np.int64]) -> float | None:
+    """How well the target is read off one column, on rows the reading was not made from: mean recall, or R²."""
     if material.classes:
         rows = rows[material.labels[rows] >= 0]
-        score = _class_score(material, column, sample(rows, MAX_ROWS))
-        sure, what = SURE, say("of the classes, weighed alike")
-    else:
-        values = material.columns[material.target].numbers[rows]
-        rows = rows[np.isfinite(values)]
-        score = _number_score(material, column, sample(rows, MAX_ROWS))
-        sure, what = SURE_R2, say("of the target's variance")
-    if score is None or score < sure:
+        return _class_score(material, column, sample(rows, MAX_ROWS))
+    values = material.columns[material.target].numbers[rows]
+    return _number_score(material, column, sample(rows[np.isfinite(values)], MAX_ROWS))
+
+
+def _names_target(material: Material, column: Column, score: float | None) -> Finding | None:
+    if score is None or score < (SURE if material.classes else SURE_R2):
         return None
+    what = say("of the classes, weighed alike") if material.classes else say("of the target's variance")
     text = say(
         "`{column}` alone says the target `{target}`: {share} {what} on rows held back.",
         column=column.name,
@@ -108,15 +121,19 @@ def _class_score(material: Material, column: Column, rows: NDArray[np.int64]) ->
     if column.kind in ("category",) or is_few:
         place = np.where(column.codes[rows] < 0, len(column.levels), column.codes[rows]).astype(np.int64)
         return _mean_recall(place, labels, len(column.levels) + 1, k)
+    return _tree_recall(column_values(column, rows), labels, k)
+
+
+def _tree_recall(values: NDArray[Any], labels: NDArray[np.int64], k: int) -> float:
+    """Mean recall of the classes read off ranges of a number, on the half that the ranges were not made from."""
     from sklearn.tree import DecisionTreeClassifier
 
-    values = column_values(column, rows)[:, None]
-    half = np.random.default_rng(0).permutation(len(rows)) % 2 == 0
-    told = np.empty(len(rows), dtype=np.int64)
+    half = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
+    told = np.empty(len(labels), dtype=np.int64)
     for train in (half, ~half):
         # As many leaves as a few ranges a class: rows cannot be learnt by heart.
         tree = DecisionTreeClassifier(max_leaf_nodes=4 * k, min_samples_leaf=5, class_weight="balanced", random_state=0)
-        told[~train] = tree.fit(values[train], labels[train]).predict(values[~train])
+        told[~train] = tree.fit(values[train, None], labels[train]).predict(values[~train, None])
     return _recalls(told, labels, k)
 
 
@@ -177,31 +194,27 @@ def _filled_for_one_class(material: Material, column: Column, rows: NDArray[np.i
     share = np.bincount(labels[filled], minlength=len(material.classes)) / n
     only, never = int(share.argmax()), int((base - share).argmax())
     if share[only] >= PURE and base[only] <= BASE and wilson(share[only] * n, n)[0] > base[only]:
-        text = say(
-            "`{column}` is filled almost only where `{target}` is {label}: {share} of its {n} filled rows, {base} of all rows. "
-            "It may be known only afterwards.",
-            column=column.name,
-            target=material.target,
-            label=repr(material.classes[only]),
-            share=f"{share[only]:.1%}",
-            n=n,
-            base=f"{base[only]:.1%}",
-        )
-        label = material.classes[only]
+        code = only
     elif share[never] <= 1 - PURE and base[never] >= 0.3:
-        text = say(
-            "`{column}` is almost never filled where `{target}` is {label}: {share} of its {n} filled rows, {base} of all "
-            "rows. It may be known only afterwards.",
-            column=column.name,
-            target=material.target,
-            label=repr(material.classes[never]),
-            share=f"{share[never]:.1%}",
-            n=n,
-            base=f"{base[never]:.1%}",
-        )
-        label = material.classes[never]
+        code = never
     else:
         return None
+    label = material.classes[code]
+    shown: dict[str, Any] = {"column": column.name, "target": material.target, "label": repr(label), "n": n}
+    shown |= {"share": f"{share[code]:.1%}", "base": f"{base[code]:.1%}"}
+    text = (
+        say(
+            "`{column}` is filled almost only where `{target}` is {label}: {share} of its {n} filled rows, {base} of all rows. "
+            "It may be known only afterwards.",
+            **shown,
+        )
+        if code == only
+        else say(
+            "`{column}` is almost never filled where `{target}` is {label}: {share} of its {n} filled rows, {base} of all "
+            "rows. It may be known only afterwards.",
+            **shown,
+        )
+    )
     return _finding(material, column, text, strength=0.8 if column.declared in ("number", "label") else 0.5, labels=(label,))
 
 
@@ -232,19 +245,12 @@ def _order(material: Material, rows: NDArray[np.int64]) -> Iterator[Finding]:
 
 
 def _order_gain(place: NDArray[np.float64], labels: NDArray[np.int64], k: int) -> float | None:
-    from sklearn.tree import DecisionTreeClassifier
-
     known = np.isfinite(place)
     if known.sum() < 100 or len(np.unique(place[known])) < 50:
         return None
-    place, labels = place[known][:, None], labels[known]
-    half = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
-    told = np.empty(len(labels), dtype=np.int64)
-    for train in (half, ~half):
-        tree = DecisionTreeClassifier(max_leaf_nodes=4 * k, min_samples_leaf=5, class_weight="balanced", random_state=0)
-        told[~train] = tree.fit(place[train], labels[train]).predict(place[~train])
+    place, labels = place[known], labels[known]
     n_classes = int((np.bincount(labels, minlength=k) >= 4).sum())
-    return None if n_classes < 2 else (_recalls(told, labels, k) - 1 / n_classes) / (1 - 1 / n_classes)
+    return None if n_classes < 2 else (_tree_recall(place, labels, k) - 1 / n_classes) / (1 - 1 / n_classes)
 
 
 def _names_population(

@@ -141,26 +141,47 @@ def _guessed(path: Path) -> tuple[StudyConfig, Path, tuple[str, ...]]:
 def write_ideas(document: Mapping[str, Any], study: Path) -> int:
     """Add what the findings suggest to the end of study.yaml, commented out, and say how many are new.
 
-    Lines that are there already, commented or not, are not added again.
+    Lines that are there already, commented or not, are not added again, nor is an idea whose name is there. Two ideas that
+    differ but have one name are numbered.
 
     Raises:
+        ConfigError: The study cannot be read.
         StoreError: The study cannot be written.
     """
     text = study.read_bytes().decode("utf-8")
     newline = "\r\n" if "\r\n" in text else "\n"
-    blocks = []
+    there = f"\n{text}\n".replace("\r\n", "\n")
+    ideas = read_yaml(study).get("ideas")
+    own = {f"#   {name}:" for name in ideas} if isinstance(ideas, Mapping) else set()
+    blocks: dict[str, str] = {}  # what is added: the sentence it comes from
     for finding in document["findings"]:
-        yaml = finding["suggestion"]
-        lines = [line for line in yaml.splitlines() if not line.startswith("#")]
-        block = "\n".join(f"# {line}".rstrip() for line in lines)
-        if lines and block not in text.replace("\r\n", "\n") and block not in blocks:
-            blocks.append(f"#\n# {say('{kind}: {sentence}', kind=finding['kind'], sentence=finding['sentence'])}\n" + block)
+        lines = [f"# {line}".rstrip() for line in finding["suggestion"].splitlines() if not line.startswith("#")]
+        block = "\n".join(lines)
+        is_idea = lines[:1] == ["# ideas:"] and len(lines) > 1
+        if not lines or f"\n{block}\n" in there or block in blocks:
+            continue
+        if is_idea and (lines[1].partition(":")[0] + ":" in own or f"\n# ideas:\n{lines[1]}\n" in there):
+            continue
+        blocks[_numbered(lines, blocks) if is_idea else block] = say(
+            "{kind}: {sentence}", kind=finding["kind"], sentence=finding["sentence"]
+        )
     if not blocks:
         return 0
     heading = say("What `tamesu look` suggests: take the # off the lines you believe, and put each under the section it names.")
-    added = f"\n\n# {heading}\n" + "\n".join(blocks) + "\n"
+    added = f"\n\n# {heading}\n" + "\n".join(f"#\n# {said}\n{block}" for block, said in blocks.items()) + "\n"
     write_atomically(study.resolve(), (text.rstrip("\r\n") + added.replace("\n", newline)).encode("utf-8"))
     return len(blocks)
+
+
+def _numbered(lines: list[str], blocks: Mapping[str, str]) -> str:
+    """An idea under a name that no idea before it has."""
+    names = {block.split("\n")[1] for block in blocks if block.startswith("# ideas:\n")}
+    name, _, rest = lines[1].partition(":")
+    n = 2
+    while lines[1] in names:
+        lines = [lines[0], f"{name}-{n}:{rest}", *lines[2:]]
+        n += 1
+    return "\n".join(lines)
 
 
 def _out_of_fold(path: Path) -> pd.DataFrame | None:

@@ -6,15 +6,18 @@ Axis letters: `n` rows of all tables, `m` objects, `e` numbers of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tamesu.look.columns import Column
+from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.config import StudyConfig
@@ -43,6 +46,7 @@ class PictureFacts:
         embedding: A short description by classical features, or by a backbone whose weights are at hand.  (n, e) float32
         n_structure: How many of its first numbers describe form; the others describe colour.
         unused: Files in the pictures' folder that no row names.
+        arrays: Pictures in memory, (h, w) or (h, w, c) each, None for a row without one; None: they are files.  n
     """
 
     field: str
@@ -60,6 +64,7 @@ class PictureFacts:
     embedding: NDArray[np.float32]
     n_structure: int
     unused: tuple[str, ...] = ()
+    arrays: Sequence[NDArray[Any] | None] | None = None
 
     @property
     def whole(self) -> NDArray[np.bool_]:
@@ -186,6 +191,17 @@ class Material:
         ordered = sorted(self.pictures.values(), key=lambda one: one.kind != "image")
         return ordered[0] if ordered else None
 
+    @cached_property
+    def is_namesake(self) -> NDArray[np.bool_]:
+        """Test rows whose id a training row has too.  (n,)"""
+        out = ~self.is_train
+        if out.any():
+            out[out] = pd.Index(self.ids[out].astype(str)).isin(pd.Index(self.ids[self.is_train].astype(str)))
+        return out
+
     def shown(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
-        """Ids of these rows, for a finding."""
-        return tuple(str(one) for one in self.ids[rows])
+        """Ids of these rows, for a finding; a test row whose id a training row has too says that it is of the test table."""
+        return tuple(
+            say("{id} (test)", id=one) if twice else str(one)
+            for one, twice in zip(self.ids[rows], self.is_namesake[rows], strict=True)
+        )

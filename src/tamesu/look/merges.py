@@ -164,7 +164,8 @@ def _told_by_nothing(
             told = tell_apart(given.features.take(at), y, groups)
         shown = quick if told is None else (told.auc, told.low, told.high)
         if shown is not None:
-            figures.append({"labels": list(names), "auc": shown[0], "low": shown[1], "high": shown[2]})
+            sides = _sides(material, given.features.rows[at], y, names)
+            figures.append({"labels": list(names), "auc": shown[0], "low": shown[1], "high": shown[2], "sides": sides})
         if told is None or apart is None or not _may_be_one(told, given.x[at], y):
             continue
         findings.append(_one_finding(material, given, at, y, (a, b), told, apart[0]))
@@ -266,12 +267,10 @@ def _one_finding(
 ) -> Finding:
     n = (int((~y).sum()), int(y.sum()))
     names = (material.classes[pair[0]], material.classes[pair[1]])
-    wrong = int(((told.scores > 0.5) != y).sum())
+    taken = told.scores > 0.5
+    wrong = int((taken != y).sum())
     confused = wilson(wrong, len(y))
-    rows = given.features.rows[at]
-    sides = {
-        name: list(material.shown(rows[y == kind][:: max(1, n[kind] // SHOWN)][:SHOWN])) for kind, name in enumerate(names)
-    }
+    sides = _sides(material, given.features.rows[at], y, names)
     sentence = say(
         "No classifier here tells `{a}` ({n_a} rows) from `{b}` ({n_b} rows): AUC {auc:.2f} ({low:.2f} to {high:.2f}), "
         "{wrong:.0%} of their rows are taken for the other one where chance gives 50%. "
@@ -294,10 +293,25 @@ def _one_finding(
         evidence={
             "sides": sides,
             "bars": _overlaps(given.features.take(at), y),
+            "table": {
+                "head": [say("label"), *(say("taken for `{label}`", label=name) for name in names)],
+                "rows": [
+                    [name, int((~taken & (y == kind)).sum()), int((taken & (y == kind)).sum())]
+                    for kind, name in enumerate(names)
+                ],
+            },
             "confused": {"fraction": wrong / len(y), "low": confused[0], "high": confused[1], "by_chance": 0.5},
             "auc_from_others": apart,
         },
     )
+
+
+def _sides(material: Material, rows: NDArray[np.int64], y: NDArray[np.bool_], names: tuple[str, str]) -> dict[str, list[str]]:
+    """Some rows of either class, evenly taken."""
+    return {
+        name: list(material.shown(rows[y == kind][:: max(1, int((y == kind).sum()) // SHOWN)][:SHOWN]))
+        for kind, name in enumerate(names)
+    }
 
 
 def material_count(material: Material, code: int) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tamesu.look.cells import (
     NOT_CELLS,
     Cells,
+    asked_rows,
     compared,
     declaration,
     idea_name,
@@ -36,6 +37,7 @@ LEVEL = 0.01  # of p-values, all columns together
 TOLD_AUC = 0.65  # from which other columns say which cells are missing
 MAX_ASKED = 12  # columns of which a classifier is asked, those with most missing cells
 MAX_TOGETHER = 400  # columns compared with each other
+MAX_PATTERN, PATTERNS_SHOWN = 60, 12  # columns that make a pattern of missing cells, and patterns in the figures
 MOSTLY_FRACTION = 0.5  # empty cells from which a column is named for them alone
 
 _STRENGTH = {"far": 0.8, "spike": 0.65, "zero": 0.6, "edge": 0.5}
@@ -74,7 +76,7 @@ def find_missing(material: Material, progress: Progress | None = None) -> Part:
 
 def _by_name(material: Material, cells: list[Cells]) -> dict[str, NDArray[np.bool_]]:
     rows = compared(material)
-    masks = {one.column.name: one.gone[rows] for one in cells if not one.column.is_target}
+    masks = {one.column.name: (one.gone & asked_rows(material, one))[rows] for one in cells if not one.column.is_target}
     most = sorted(masks, key=lambda name: -int(masks[name].sum()))[:MAX_TOGETHER]
     return {name: masks[name] for name in masks if name in set(most)}
 
@@ -85,9 +87,10 @@ def _tell_target(material: Material, cells: list[Cells]) -> dict[tuple[str, str]
     for one in cells:
         if one.column.is_target or one.column.name == material.target:
             continue
+        rows = asked_rows(material, one)
         for how in ("gone", "unknown", "sentinel"):
-            mask = getattr(one, how)
-            found = target_difference(material, one.filled, mask) if mask.any() else None
+            mask = getattr(one, how) & rows
+            found = target_difference(material, one.filled & rows, mask) if mask.any() else None
             if found is not None:
                 asked[one.column.name, how] = found
     if not asked:
@@ -166,13 +169,14 @@ def _empty(
 ) -> list[Finding]:
     """Columns whose missing cells tell something of the target or follow from other columns, and those mostly empty."""
     train = compared(material)
-    shares = {one.column.name: float(one.gone[train].mean()) for one in cells}
+    rows = {one.column.name: asked_rows(material, one) for one in cells}
+    shares = {one.column.name: float(one.gone[rows[one.column.name]].mean()) for one in cells}
     asked = [one for one in cells if not one.column.is_target and shares[one.column.name] > 0]
     asked = sorted(asked, key=lambda one: -min(shares[one.column.name], 1 - shares[one.column.name]))[:MAX_ASKED]
     parts: dict[str, Separation] = {}
     for done, one in enumerate(asked):
         partners = next((group for group in groups if one.column.name in group), ())
-        found = others_tell(material, train & ~one.gone, train & one.gone, (*told_by(one), *partners))
+        found = _follows(material, one, rows[one.column.name], partners)
         if found is not None:
             parts[one.column.name] = found
         if progress:
@@ -186,11 +190,24 @@ def _empty(
     findings = []
     for one in cells:
         name = one.column.name
-        if one.column.is_target and one.gone[train].any():
-            findings.append(_target_gone(material, one, train))
+        if one.column.is_target and one.gone[rows[name]].any():
+            findings.append(_target_gone(material, one, rows[name]))
         elif (name, "gone") in told or name in follows or shares[name] >= MOSTLY_FRACTION:
-            findings.append(_missing(material, one, shares[name], told.get((name, "gone")), follows.get(name)))
+            share = float(one.gone[train].mean())
+            findings.append(_missing(material, one, share, told.get((name, "gone")), follows.get(name)))
     return findings
+
+
+def _follows(material: Material, cells: Cells, rows: NDArray[np.bool_], partners: tuple[str, ...]) -> Separation | None:
+    """How well other columns say where a cell is missing; within one population where a column names them.
+
+    That more is missing in one population than in another is `shift`'s to say.
+    """
+    populations = material.populations
+    if populations is not None and populations.by != "table":
+        kinds = [rows & (populations.of == i) for i in range(len(populations.names))]
+        rows = max(kinds, key=lambda here: min((cells.gone & here).sum(), (~cells.gone & here).sum()))
+    return others_tell(material, rows & ~cells.gone, rows & cells.gone, (*told_by(cells), *partners))
 
 
 def _target_gone(material: Material, cells: Cells, train: NDArray[np.bool_]) -> Finding:
@@ -254,8 +271,8 @@ def _indicated(material: Material, cells: Cells) -> Suggestion:
 
 def _together(material: Material, group: tuple[str, ...]) -> Finding:
     columns = [material.columns[name] for name in group]
-    train = compared(material)
-    empty = read_cells(material, columns[0]).gone & train
+    first, train = read_cells(material, columns[0]), compared(material)
+    empty = first.gone & asked_rows(material, first)
     text = say(
         "{columns} are missing in the same rows: {n} rows ({share}).",
         columns=quoted(group, 12),
@@ -286,7 +303,31 @@ def _figures(material: Material, cells: list[Cells], groups: list[tuple[str, ...
         for one in cells
         if not one.filled.all()
     ]
-    return {"n_rows": len(material), "columns": rows[:500], "n_columns": len(cells), "together": [list(one) for one in groups]}
+    return {
+        "n_rows": len(material),
+        "columns": rows[:500],
+        "n_columns": len(cells),
+        "together": [list(one) for one in groups],
+        "patterns": _patterns(material, cells),
+    }
+
+
+def _patterns(material: Material, cells: list[Cells]) -> list[dict[str, Any]]:
+    """Which columns are missing in the same rows, the most frequent combination first; rows with all of them left out."""
+    holes = [one for one in cells if not one.filled.all() and one.filled.any() and not one.column.is_target]
+    holes = sorted(holes, key=lambda one: int(one.filled.sum()))[:MAX_PATTERN]
+    codes = np.zeros(len(material), dtype=np.uint64)
+    for i, one in enumerate(holes):
+        codes |= (~one.filled).astype(np.uint64) << np.uint64(i)
+    found, counts = np.unique(codes[codes > 0], return_counts=True)
+    return [
+        {
+            "columns": [one.column.name for i, one in enumerate(holes) if int(found[k]) >> i & 1],
+            "n": int(counts[k]),
+            "share": round(float(counts[k] / max(1, len(material))), 6),
+        }
+        for k in np.argsort(-counts, kind="stable")[:PATTERNS_SHOWN]
+    ]
 
 
 __all__ = ["find_missing"]

@@ -120,10 +120,11 @@ def _boxes_finding(
     if objects.edges is not None:
         names = [objects.classes[code] if code >= 0 else "" for code in objects.codes[at[:ROWS_SHOWN]]]
         lines = [
-            [str(material.ids[row]), name, *(_round(one) for one in objects.edges[i])]
-            for i, row, name in zip(at[:ROWS_SHOWN], rows[:ROWS_SHOWN], names, strict=True)
+            [one, name, *(_round(edge) for edge in objects.edges[i])]
+            for i, one, name in zip(at[:ROWS_SHOWN], material.shown(rows[:ROWS_SHOWN]), names, strict=True)
         ]
-        evidence = {"table": {"head": ["id", "class", "left", "top", "right", "bottom"], "rows": lines}}
+        head = [say("id"), say("class"), say("left"), say("top"), say("right"), say("bottom")]
+        evidence = {"table": {"head": head, "rows": lines}}
     return Finding(
         "size",
         text,

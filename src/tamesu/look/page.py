@@ -12,12 +12,13 @@ import jinja2
 
 from tamesu import __version__
 from tamesu.files import write_atomically
+from tamesu.look.figures_view import bounds_view, cells_view, doubts_view, pair_ids, pairs_view
 from tamesu.look.finding_view import CARDS_OPEN, counts_of_kinds, finding_views, shown_ids
 from tamesu.look.material import Material
 from tamesu.look.pictures_view import pictures_view
 from tamesu.look.profile_view import labels_view, profile_view
 from tamesu.look.thumbnails import ClassPicture, make_class_pictures, make_thumbnails
-from tamesu.report.html import marked
+from tamesu.report.html import make_environment
 from tamesu.report.words import count, duration
 from tamesu.texts import LANGUAGES, language, say, use_language
 
@@ -85,6 +86,10 @@ def render_page(
                 why_alone=document.get("why_alone") or "",
                 profile=profile_view(profile),
                 labels=labels_view(parts),
+                cells=cells_view(parts),
+                label_pairs=pairs_view(parts),
+                doubts=doubts_view(parts),
+                bounds=bounds_view(parts),
                 files=pictures_view(parts),
                 classes=mean_pictures,
                 warnings=document.get("warnings") or [],
@@ -100,7 +105,8 @@ def _wanted(document: Mapping[str, Any], classes: Sequence[ClassPicture]) -> Ite
     """Ids to show, the most telling first, each once."""
     seen: set[str] = set()
     examples = (one for each in classes for one in each.examples[:EXAMPLES_SHOWN])
-    for source in (shown_ids(document.get("findings") or []), examples):
+    parts = document.get("parts") or {}
+    for source in (shown_ids(document.get("findings") or []), pair_ids(parts), examples):
         for one in source:
             if one not in seen:
                 seen.add(one)
@@ -123,18 +129,10 @@ def _facts(document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tamesu.look", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals["say"] = say
+    environment = make_environment("tamesu.look")
     environment.globals["report_css"] = (
         resources.files("tamesu.report").joinpath("templates/style.css").read_text(encoding="utf-8")
     )
-    environment.filters["marked"] = marked
     return environment
 
 

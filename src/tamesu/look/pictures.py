@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.decode import IMAGE_SUFFIXES, PictureInfo, Reading, UnreadableError, decode, inspect, reduced
+from tamesu.fields import Encoding
 from tamesu.files import write_atomically
 from tamesu.look.material import PictureFacts
 from tamesu.look.picture_numbers import (
@@ -71,7 +72,8 @@ def scan_pictures(
     kind: Literal["image", "mask", "depth"] = "image",
     unit_m: float = 0.001,
     missing: float = 0.0,
-    arrays: Sequence[NDArray[Any]] | None = None,
+    encoding: Encoding | None = None,
+    arrays: Sequence[NDArray[Any] | None] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> PictureFacts:
@@ -84,14 +86,16 @@ def scan_pictures(
         kind: How the numbers in the pictures are read.
         unit_m: Metres a stored unit of depth is.
         missing: The stored depth that is no reading.
-        arrays: Pictures in memory in place of files, (h, w) or (h, w, c) each.  n
+        encoding: How the bits of stored depth are packed.
+        arrays: Pictures in memory in place of files, (h, w) or (h, w, c) each; None for a row without one.  n
         cache: Where finished chunks are kept; None: nowhere.
         progress: Called with (what, done, total).
     """
     n = len(names) if arrays is None else len(arrays)
     paths = ["" if name is None else str(root / name) for name in names] if arrays is None else [""] * n
-    settings = f"{VERSION} {kind} {unit_m} {missing}"
-    reading = Reading(kind, missing if kind == "depth" else 0.0)
+    packed = {} if encoding is None else encoding.model_dump()
+    settings = f"{VERSION} {kind} {unit_m} {missing}" + (f" {packed}" if packed else "")
+    reading = Reading(kind, missing if kind == "depth" else 0.0, **packed)
     columns: list[dict[str, NDArray[Any]]] = []
     embedding = _room(n, cache, settings, paths)
     for start in range(0, n, CHUNK):
@@ -125,6 +129,7 @@ def scan_pictures(
         embedding=embedding,
         n_structure=N_STRUCTURE,
         unused=_unused([path for path in paths if path], root) if arrays is None else (),
+        arrays=arrays,
     )
 
 
@@ -153,7 +158,9 @@ def _measured(items: list[Any], reading: Reading, unit_m: float, tell: Callable[
     return out
 
 
-def _measure(item: str | NDArray[Any], reading: Reading, unit_m: float) -> _Seen:
+def _measure(item: str | NDArray[Any] | None, reading: Reading, unit_m: float) -> _Seen:
+    if item is None:
+        return _Seen("none")
     if not isinstance(item, str):
         pixels = item if item.ndim == 3 else item[:, :, None]
         return _numbers(pixels, pixels.shape[0], pixels.shape[1], 0, item.nbytes, 0, reading, unit_m)

@@ -65,8 +65,8 @@ def labels_view(parts: Mapping[str, Figures]) -> dict[str, Any] | None:
         }
         for k, name in enumerate(figures["names"])
     ]
-    legend = [{"name": populations[i], "i": i} for i in known]
-    return {"rows": rows, "legend": legend if len(legend) > 1 else [], "n_left_out": figures.get("n_left_out", 0)}
+    legend = [{"name": populations[i], "i": i} for i in known] if len(known) > 1 else []
+    return {"rows": rows, "legend": legend, "n_left_out": figures.get("n_left_out", 0)}
 
 
 def short(value: float) -> str:

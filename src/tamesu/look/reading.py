@@ -300,8 +300,10 @@ class _Reader:
             if not any(column in table.frame or column in table.arrays for table in self.tables):
                 self.warnings.append(say("`{name}`: there is no such column; its pictures were not looked at.", name=column))
                 continue
-            depth = {"unit_m": one.unit_m, "missing": one.missing} if isinstance(one, DepthField) else {}
-            arrays = [picture for table in self.tables for picture in table.arrays.get(column, ())]
+            depth = (
+                {"unit_m": one.unit_m, "missing": one.missing, "encoding": one.encoding} if isinstance(one, DepthField) else {}
+            )
+            arrays = [picture for table in self.tables for picture in table.arrays.get(column, [None] * _length(table))]
             found[name] = scan_pictures(
                 name,
                 self._names(column),

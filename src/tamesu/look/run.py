@@ -19,7 +19,7 @@ from tamesu.look.material import Material
 from tamesu.texts import language, say
 
 Progress = Callable[[str, int, int], None]
-VERSION = 1  # of what an analysis finds in the same rows
+VERSION = 2  # of what an analysis finds in the same rows
 # In the order of the page; each is a module of this package and the function that gives its `Part`.
 ANALYSES: Mapping[str, str] = {
     "files": "files:find_files",

@@ -151,8 +151,11 @@ def _odd(material: Material, facts: PictureFacts) -> list[Finding]:
                 suggestion=Suggestion(note=say("Look at these pictures: thumbnails, other cameras or turned ones?")),
                 evidence={
                     "table": {
-                        "head": ["id", "height_px", "width_px"],
-                        "rows": [[str(material.ids[r]), int(facts.heights[r]), int(facts.widths[r])] for r in odd[:ROWS_SHOWN]],
+                        "head": [say("id"), say("height in px"), say("width in px")],
+                        "rows": [
+                            [one, int(facts.heights[r]), int(facts.widths[r])]
+                            for one, r in zip(material.shown(odd[:ROWS_SHOWN]), odd[:ROWS_SHOWN], strict=True)
+                        ],
                     }
                 },
             )

@@ -174,20 +174,11 @@ def said(material: Material, told: Difference) -> str:
     """What missing cells tell of the target."""
     if told.label:
         return say(
-            "Of these rows {second} are `{label}`, of the others {first} (difference {low} to {high} points).",
-            label=told.label,
-            first=percent(told.of_first),
-            second=percent(told.of_second),
-            low=f"{100 * told.low:.1f}",
-            high=f"{100 * told.high:.1f}",
+            "Of these rows {second} are `{label}`, of the others {first} (difference {low} to {high} points).", **_shares(told)
         )
     return say(
         "Among these rows the mean of `{target}` is {second}, among the others {first} (difference {low} to {high}).",
-        target=material.target,
-        first=number(told.of_first),
-        second=number(told.of_second),
-        low=f"{told.low:.3g}",
-        high=f"{told.high:.3g}",
+        **_means(material, told),
     )
 
 
@@ -196,22 +187,30 @@ def side_by_side(material: Material, different: Difference | None) -> str:
     if different is None:
         return ""
     if different.label:
-        return say(
-            "{second} and {first} of them are `{label}` (difference {low} to {high} points).",
-            label=different.label,
-            first=percent(different.of_first),
-            second=percent(different.of_second),
-            low=f"{100 * different.low:.1f}",
-            high=f"{100 * different.high:.1f}",
-        )
-    return say(
-        "The mean of `{target}` is {second} and {first} (difference {low} to {high}).",
-        target=material.target,
-        first=number(different.of_first),
-        second=number(different.of_second),
-        low=f"{different.low:.3g}",
-        high=f"{different.high:.3g}",
-    )
+        return say("{second} and {first} of them are `{label}` (difference {low} to {high} points).", **_shares(different))
+    return say("The mean of `{target}` is {second} and {first} (difference {low} to {high}).", **_means(material, different))
+
+
+def _shares(told: Difference) -> dict[str, str]:
+    """A difference of shares, in points, as a sentence shows it."""
+    return {
+        "label": told.label,
+        "first": percent(told.of_first),
+        "second": percent(told.of_second),
+        "low": f"{100 * told.low:.1f}",
+        "high": f"{100 * told.high:.1f}",
+    }
+
+
+def _means(material: Material, told: Difference) -> dict[str, str]:
+    """A difference of means as a sentence shows it."""
+    return {
+        "target": material.target,
+        "first": number(told.of_first),
+        "second": number(told.of_second),
+        "low": f"{told.low:.3g}",
+        "high": f"{told.high:.3g}",
+    }
 
 
 __all__ = ["EFFECT", "Difference", "others_tell", "said", "side_by_side", "target_difference", "together"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,26 +45,22 @@ class ClassPicture(NamedTuple):
     examples: tuple[str, ...]
 
 
-def make_thumbnails(
-    material: Material, ids: Iterable[str], size_px: int = 96, arrays: Mapping[str, NDArray[Any]] | None = None
-) -> dict[str, str]:
+def make_thumbnails(material: Material, ids: Iterable[str], size_px: int = 96) -> dict[str, str]:
     """A data URI for each of these rows that has a picture that can be read.
 
     Args:
         material: Its `first_picture` is shown.
-        ids: Of rows; where train and test share an id, the training row is shown.
+        ids: Of rows, as `Material.shown` writes them.
         size_px: Of the longer side.
-        arrays: Pixels by id, (h, w) or (h, w, c), of rows whose pictures are no files.
     """
     facts = material.first_picture
     wanted = list(dict.fromkeys(str(one) for one in ids))
     if facts is None or not wanted:
         return {}
     place = _places(material, facts, wanted)
-    given = arrays or {}
 
     def read(one: str) -> str | None:
-        pixels = _as_rgb(np.asarray(given[one])) if one in given else _read(facts, place.get(one), size_px)
+        pixels = _read(facts, place.get(one), size_px)
         return None if pixels is None else data_uri(pixels, size_px)
 
     with ThreadPoolExecutor(N_THREADS) as pool:
@@ -77,7 +73,7 @@ def make_class_pictures(material: Material, seed: int = 0) -> tuple[ClassPicture
     facts = material.first_picture
     if facts is None or not material.classes or facts.kind == "mask":
         return ()
-    usable = material.is_train & facts.whole & (facts.paths != "") & (material.labels >= 0)
+    usable = material.is_train & facts.whole & (material.labels >= 0)
     counts = np.bincount(material.labels[usable], minlength=len(material.classes))
     found: list[tuple[str, NDArray[np.float64], NDArray[np.float64], int, tuple[str, ...]]] = []
     with ThreadPoolExecutor(N_THREADS) as pool:
@@ -112,10 +108,11 @@ def data_uri(pixels: NDArray[np.uint8], size_px: int) -> str:
 
 def _places(material: Material, facts: PictureFacts, ids: list[str]) -> dict[str, int]:
     wanted = set(ids)
-    rows = np.flatnonzero(facts.whole)
+    namesake = facts.whole & material.is_namesake
+    rows = np.flatnonzero(facts.whole & ~namesake)
+    rows = np.concatenate([rows[np.isin(material.ids[rows].astype(str), ids)], np.flatnonzero(namesake)])
     found: dict[str, int] = {}
-    for row in rows[np.isin(material.ids[rows].astype(str), ids)]:
-        one = str(material.ids[row])
+    for one, row in zip(material.shown(rows), rows, strict=True):
         if one in wanted:
             found.setdefault(one, int(row))
     return found
@@ -130,6 +127,9 @@ def _square(facts: PictureFacts, row: int) -> NDArray[np.uint8] | None:
 
 def _read(facts: PictureFacts, row: int | None, size_px: int) -> NDArray[np.uint8] | None:
     """Pixels as a screen shows them, not much larger than needed; None where there is no such file or it cannot be read."""
+    if row is not None and facts.arrays is not None:
+        given = facts.arrays[row]
+        return None if given is None else _as_rgb(np.asarray(given), facts.kind)
     path = "" if row is None else str(facts.paths[row])
     if not path:
         return None

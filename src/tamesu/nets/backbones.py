@@ -11,7 +11,7 @@ from torch import nn
 from tamesu.config import ModelConfig
 from tamesu.errors import ConfigError, suggest
 from tamesu.nets.tiny import Tiny
-from tamesu.nets.weights import load_weights
+from tamesu.nets.weights import N_COLOURS, load_weights, take_weights
 from tamesu.texts import say
 
 Size = tuple[int, int]
@@ -31,7 +31,7 @@ def make_backbone(model: ModelConfig, in_channels: int, size: Size) -> tuple[nn.
     if model.backbone == "tiny":
         backbone: nn.Module = Tiny(in_channels, size, model.width, model.depth, model.activation)
     elif model.backbone.startswith("timm:"):
-        backbone = _make_timm(model.backbone.removeprefix("timm:"), in_channels, size, from_hub=model.weights == "hub")
+        backbone = _make_timm(model, in_channels, size)
     elif ":" in model.backbone:
         backbone = _make_own(model.backbone, in_channels, size)
     else:
@@ -43,7 +43,7 @@ def make_backbone(model: ModelConfig, in_channels: int, size: Size) -> tuple[nn.
             )
         )
     if model.weights not in {"none", "hub"}:
-        load_weights(backbone, model.weights)
+        load_weights(backbone, model.weights, model.new_channels)
     return backbone, _count_features(backbone, model.backbone, in_channels, size)
 
 
@@ -67,6 +67,13 @@ def check_model(model: ModelConfig) -> list[str]:
             for name in ("width", "depth", "activation")
             if getattr(model, name) != getattr(defaults, name)
         ]
+    if model.new_channels != "repeat" and model.weights == "none":
+        mistakes.append(
+            say(
+                "model.new_channels: must be left out with weights: none, where no channel was seen before; got {value!r}.",
+                value=model.new_channels,
+            )
+        )
     if model.weights == "hub" and not model.backbone.startswith("timm:"):
         mistakes.append(
             say("model.weights: must be none or a file with backbone {backbone}; got 'hub'.", backbone=model.backbone)
@@ -74,8 +81,9 @@ def check_model(model: ModelConfig) -> list[str]:
     return mistakes
 
 
-def _make_timm(name: str, in_channels: int, size: Size, *, from_hub: bool) -> nn.Module:
+def _make_timm(model: ModelConfig, in_channels: int, size: Size) -> nn.Module:
     timm = _import_timm()
+    name = model.backbone.removeprefix("timm:")
     if not timm.is_model(name):
         raise ConfigError(
             say(
@@ -87,7 +95,13 @@ def _make_timm(name: str, in_channels: int, size: Size, *, from_hub: bool) -> nn
         )
     known = timm.models.get_pretrained_cfg(name)
     options: dict[str, Any] = {"img_size": size} if known is not None and known.fixed_input_size else {}
-    backbone: nn.Module = timm.create_model(name, pretrained=from_hub, in_chans=in_channels, num_classes=0, **options)
+    options["num_classes"] = 0
+    from_hub = model.weights == "hub"
+    if from_hub and model.new_channels != "repeat" and in_channels > N_COLOURS:  # timm itself only repeats
+        backbone: nn.Module = timm.create_model(name, in_chans=in_channels, **options)
+        take_weights(backbone, timm.create_model(name, pretrained=True, **options), model.new_channels)
+    else:
+        backbone = timm.create_model(name, pretrained=from_hub, in_chans=in_channels, **options)
     return backbone
 
 

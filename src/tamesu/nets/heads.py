@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tamesu.config import ModelConfig
+from tamesu.config import InputGroup, ModelConfig
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import make_backbone, n_early_of
-from tamesu.nets.maps import make_map_head
+from tamesu.nets.maps import last_map, make_map_head
 from tamesu.nets.series import SeriesBranch
-from tamesu.nets.stem import make_balanced_stem
+from tamesu.nets.stem import BalancedColumns, balance_backbone
 from tamesu.nets.tiny import Tiny
 
 
@@ -97,16 +97,18 @@ class Network(nn.Module):
         for name, groups in shape.stacks.items():
             for group, channels in groups.items():
                 self.standardise[self.group_keys[group]] = Standardise(channels, holes=group in shape.holes)
-            key, n_in = self.keys[name], sum(groups.values())
+            key = self.keys[name]
+            self.backbones[key], n_features = make_backbone(model, sum(groups.values()), shape.size)
             if model.stem == "balanced" and len(groups) > 1:
-                stem = make_balanced_stem(model, groups)
-                self.stems[key], n_in = stem, stem.out_channels
-            self.backbones[key], n_features = make_backbone(model, n_in, shape.size)
+                stem = balance_backbone(self.backbones[key], model, groups)
+                self.stems.update({} if stem is None else {key: stem})
             n_joined += n_features
             n_early += n_early_of(self.backbones[key], n_features)
         self.table: TableBranch | None = None
         if shape.n_features or shape.category_sizes:
             self.table = TableBranch(shape.n_features, shape.category_sizes, model.hidden, model.activation, model.dropout)
+            if model.stem == "balanced":
+                self.table.balance_groups(shape.feature_fields, shape.category_fields, model.groups)
             n_joined, n_early = n_joined + self.table.n_features, n_early + self.table.n_features
         self.series_keys = {name: f"series_{i}" for i, name in enumerate(shape.series)}
         self.series = nn.ModuleDict(
@@ -158,6 +160,10 @@ class Network(nn.Module):
                 half, maps[name] = backbone.maps(joined)
                 early.append(half.mean(dim=(2, 3)))
                 parts.append(maps[name].mean(dim=(2, 3)))
+            elif wants_maps and (shown := last_map(backbone, joined)) is not None:
+                features, maps[name] = shown
+                parts.append(features)
+                early.append(features)
             else:
                 parts.append(backbone(joined))
                 early.append(parts[-1])
@@ -281,19 +287,29 @@ class TableBranch(nn.Module):
 
     def __init__(self, n_numbers: int, category_sizes: tuple[int, ...], hidden: int, activation: str, dropout: float):
         super().__init__()
-        widths = [embedding_width(size) for size in category_sizes]
-        self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size, width in zip(category_sizes, widths, strict=True))
-        n_in = n_numbers + sum(widths)
+        self.widths = [embedding_width(size) for size in category_sizes]
+        each = zip(category_sizes, self.widths, strict=True)
+        self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size, width in each)
+        n_in = n_numbers + sum(self.widths)
         layers: list[nn.Module] = []
         for n_before in (n_in, hidden) if hidden else ():
             layers += [nn.Linear(n_before, hidden), nn.LayerNorm(hidden), make_activation(activation), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers[:-1])  # the head has its own dropout
         self.n_features = hidden or n_in
+        self.balance: BalancedColumns | None = None
+
+    def balance_groups(
+        self, feature_fields: tuple[str, ...], category_fields: tuple[str, ...], groups: Mapping[str, InputGroup]
+    ) -> None:
+        """From here on each group of fields has its share; the fields are those of each number and of each category."""
+        embedded = [name for name, width in zip(category_fields, self.widths, strict=True) for _ in range(width)]
+        self.balance = BalancedColumns([*feature_fields, *embedded], groups)
 
     def forward(self, table: Tensor, categories: Tensor) -> Tensor:
         """(b, f) and (b, g) to (b, n_features)."""
         embedded = [embedding(categories[:, i]) for i, embedding in enumerate(self.embeddings)]
-        out: Tensor = self.layers(torch.cat([table, *embedded], dim=1))
+        joined = torch.cat([table, *embedded], dim=1)
+        out: Tensor = self.layers(joined if self.balance is None else self.balance(joined))
         return out
 
 

@@ -1,13 +1,132 @@
-"""The network's branch for series (being written)."""
+"""The network's branch for series: residual 1-D convolutions with growing dilations, for which padding is not there.
+
+Every convolution sees zeros beyond a row's end, as at the end of the longest row; normalisation and pooling look at a row's
+own steps only. So a row has the same outputs however far it is padded, and a row of one step is a row like others.
+
+Source:
+    Bai, Kolter & Koltun (2018), An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling
+    (blocks of dilated convolutions; here they look both ways); Wang, Yan & Oates (2017), Time Series Classification from
+    Scratch with Deep Neural Networks (residual, batch normalisation, mean over time).
+"""
 
 from __future__ import annotations
-from torch import nn
+
+import torch
+from torch import Tensor, nn
+
+from tamesu.nets.activations import make_activation
+
+DILATIONS = (1, 2, 4, 8, 16)  # one level each: a step sees 64 steps each way
+STEM_WIDTH = 5  # steps
+MOMENTUM = 0.1  # of running means, as in nn.BatchNorm1d
 
 
 class SeriesBranch(nn.Module):
-    """Placeholder."""
+    """Series to features of each step and of the whole row.
 
-    n_features = 0
+    Attributes:
+        n_features: Length of both.
+    """
 
     def __init__(self, channels: int, width: int, depth: int, activation: str):
-        raise NotImplementedError
+        super().__init__()
+        self.stem = nn.Conv1d(channels, width, STEM_WIDTH, padding=STEM_WIDTH // 2, bias=False)
+        self.stem_norm, self.stem_activation = MaskedNorm(width), make_activation(activation)
+        blocks: list[nn.Module] = []
+        before = width
+        for level, dilation in enumerate(DILATIONS):
+            after = width if level < 2 else 2 * width
+            for i in range(depth):
+                blocks.append(SeriesBlock(before if i == 0 else after, after, dilation, activation))
+            before = after
+        self.blocks = nn.ModuleList(blocks)
+        self.pool = nn.Linear(2 * before, before)
+        self.pool_activation = make_activation(activation)
+        self.n_features = before
+        _initialise(self)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the rows and of their steps; those beyond a row's end are 0.
+
+        Args:
+            values: (b, t, c)
+            lengths: 0 for a row that is not there.  (b,)
+
+        Returns:
+            (b, n_features) and (b, t, n_features).
+        """
+        n_padded = values.shape[1]
+        if values.device.type == "cpu":  # elsewhere, looking at the lengths would wait for the device
+            values = values[:, : max(1, int(lengths.max()))]
+        mask = (torch.arange(values.shape[1], device=values.device)[None] < lengths[:, None]).to(values.dtype)[:, None]
+        x = values.transpose(1, 2) * mask
+        x = self.stem_activation(self.stem_norm(self.stem(x), mask)) * mask
+        for block in self.blocks:
+            x = block(x, mask)
+        n_steps = mask.sum(dim=2).clamp_min(1)
+        mean = x.sum(dim=2) / n_steps
+        highest = x.masked_fill(mask == 0, -torch.inf).amax(dim=2)
+        highest = torch.where(lengths[:, None] > 0, highest, torch.zeros_like(highest))  # of a row without steps nothing
+        pooled = self.pool_activation(self.pool(torch.cat([mean, highest], dim=1)))
+        steps = nn.functional.pad(x, (0, n_padded - x.shape[2])).transpose(1, 2)
+        return pooled * (lengths[:, None] > 0), steps
+
+
+class SeriesBlock(nn.Module):
+    """Two convolutions over three steps, `dilation` apart, and what went in."""
+
+    def __init__(self, in_channels: int, out_channels: int, dilation: int, activation: str):
+        super().__init__()
+        shape = {"kernel_size": 3, "padding": dilation, "dilation": dilation, "bias": False}
+        self.first, self.first_norm = nn.Conv1d(in_channels, out_channels, **shape), MaskedNorm(out_channels)  # type: ignore[arg-type]
+        self.second, self.second_norm = nn.Conv1d(out_channels, out_channels, **shape), MaskedNorm(out_channels)  # type: ignore[arg-type]
+        self.activation, self.last_activation = make_activation(activation), make_activation(activation)
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = nn.Conv1d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(b, c, t) to (b, c', t), 0 where `mask` (b, 1, t) is."""
+        inner = self.activation(self.first_norm(self.first(x), mask)) * mask
+        out: Tensor = self.last_activation(self.second_norm(self.second(inner), mask) + self.shortcut(x)) * mask
+        return out
+
+
+class MaskedNorm(nn.Module):
+    """Batch normalisation whose means and spreads are those of the steps that are there."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels)), eps
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(b, c, t) to the same; (b, 1, t) says which steps are there."""
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            mean, var = self._of_batch(x.float(), mask.float())
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return x * scale[:, None].to(x.dtype) + (self.bias - mean * scale)[:, None].to(x.dtype)
+
+    def _of_batch(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        n = mask.sum()
+        mean = (x * mask).sum(dim=(0, 2)) / n.clamp_min(1)
+        var = (torch.square(x - mean[:, None]) * mask).sum(dim=(0, 2)) / n.clamp_min(1)
+        with torch.no_grad():
+            share = MOMENTUM * (n > 0)  # a batch without steps teaches nothing
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(var * n / (n - 1).clamp_min(1), share)
+        return mean, var
+
+
+def _initialise(network: SeriesBranch) -> None:
+    """He's normal weights; each block starts as its shortcut."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, SeriesBlock):
+            nn.init.zeros_(module.second_norm.weight)

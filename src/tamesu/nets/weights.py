@@ -6,7 +6,7 @@ import difflib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,22 +18,29 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "net")  # wh
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")  # what wrappers put before every name
 N_CLASSIFIER = 2  # tensors after the last of the backbone: weight and bias
 N_SHOWN = 5
+N_COLOURS = 3
+NewChannels = Literal["repeat", "mean", "zero"]
 
 
-def load_weights(backbone: nn.Module, file: str) -> None:
+def load_weights(backbone: nn.Module, file: str, new_channels: NewChannels = "repeat") -> None:
     """Puts the weights of a file into a backbone; those of a classifier are left out, the first convolution is adapted.
 
     What stays at its fresh value, and names that were matched by order only, are told in a warning.
+
+    Args:
+        backbone: Changed in place.
+        file: Where the weights are.
+        new_channels: How the first convolution sees channels beside red, green and blue (see `adapt_kernel`).
 
     Raises:
         ConfigError: The file is not there or not readable as weights, or nothing in it fits.
     """
     found = _without_prefixes(read_weights(file), backbone.state_dict())
     wanted = {name: tensor for name, tensor in backbone.state_dict().items() if not _is_counter(name)}
-    matched = {name: _adapted(found[name], tensor) for name, tensor in wanted.items() if name in found}
+    matched = {name: _adapted(found[name], tensor, new_channels) for name, tensor in wanted.items() if name in found}
     fitting = {name: tensor for name, tensor in matched.items() if tensor is not None}
     if len(fitting) < len(wanted):
-        by_order = _match_by_order(found, wanted)
+        by_order = _match_by_order(found, wanted, new_channels)
         if by_order is not None:
             fitting = by_order
             text = say("model.weights: {file} names its tensors otherwise; they were matched by order and shape.", file=file)
@@ -100,26 +107,60 @@ def _without_prefixes(found: dict[str, Tensor], wanted: Mapping[str, Tensor]) ->
     return best
 
 
-def _match_by_order(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+def _match_by_order(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], new_channels: NewChannels
+) -> dict[str, Tensor] | None:
     """The file's tensors under the backbone's names, where all shapes agree one after the other."""
     if not 0 <= len(found) - len(wanted) <= N_CLASSIFIER:
         return None
-    pairs = {name: _adapted(given, tensor) for (name, tensor), given in zip(wanted.items(), found.values(), strict=False)}
+    both = zip(wanted.items(), found.values(), strict=False)
+    pairs = {name: _adapted(given, tensor, new_channels) for (name, tensor), given in both}
     fitting = {name: tensor for name, tensor in pairs.items() if tensor is not None}
     return fitting if len(fitting) == len(wanted) else None
 
 
-def _adapted(given: Tensor, wanted: Tensor) -> Tensor | None:
-    """The tensor if it fits; a first convolution for another number of channels is repeated over them, its sum kept."""
+def _adapted(given: Tensor, wanted: Tensor, new_channels: NewChannels) -> Tensor | None:
+    """The tensor if it fits; a first convolution for another number of channels is adapted to it."""
     if given.shape == wanted.shape:
         return given
     both_convolve = given.ndim == 4 == wanted.ndim and given.shape[0] == wanted.shape[0] and given.shape[2:] == wanted.shape[2:]
-    if not both_convolve or given.shape[1] != 3:  # only what looks at red, green and blue
+    if not both_convolve or given.shape[1] != N_COLOURS:  # only what looks at red, green and blue
         return None
-    c = wanted.shape[1]
-    if c == 1:
-        return given.sum(dim=1, keepdim=True)
-    return given.repeat(1, -(-c // 3), 1, 1)[:, :c] * (3 / c)
+    return adapt_kernel(given, wanted.shape[1], new_channels)
+
+
+def adapt_kernel(kernel: Tensor, n_channels: int, new_channels: NewChannels) -> Tensor:
+    """A kernel that looks at red, green and blue, for another number of channels; the first three of more are those colours.
+
+    Args:
+        kernel: (k, 3, h, w)
+        n_channels: What it is to look at. For one, the three are added up, as for grey pictures.
+        new_channels: repeat: red, green, blue, red, … ; mean: new ones are seen as the mean of the three; with both, the whole
+            is multiplied by three over the number of channels, so that sums stay about as large. zero: new ones count for
+            nothing to begin with, and the colours for what they did.
+
+    Returns:
+        (k, n_channels, h, w)
+
+    Source:
+        `repeat` is what timm does (timm.models._manipulate.adapt_input_conv).
+    """
+    if n_channels == 1:
+        return kernel.sum(dim=1, keepdim=True)
+    n_new = n_channels - N_COLOURS
+    if new_channels == "repeat" or n_new < 0:
+        return kernel.repeat(1, -(-n_channels // N_COLOURS), 1, 1)[:, :n_channels] * (N_COLOURS / n_channels)
+    if new_channels == "mean":
+        mean = kernel.mean(dim=1, keepdim=True)
+        return torch.cat([kernel, mean.expand(-1, n_new, -1, -1)], dim=1) * (N_COLOURS / n_channels)
+    return torch.cat([kernel, torch.zeros_like(kernel[:, :1]).expand(-1, n_new, -1, -1)], dim=1)
+
+
+def take_weights(backbone: nn.Module, donor: nn.Module, new_channels: NewChannels) -> None:
+    """Puts the weights of a backbone for red, green and blue into the same one for another number of channels, in place."""
+    wanted = backbone.state_dict()
+    adapted = {name: _adapted(given, wanted[name], new_channels) for name, given in donor.state_dict().items()}
+    backbone.load_state_dict({name: wanted[name] if one is None else one for name, one in adapted.items()})
 
 
 def _is_counter(name: str) -> bool:

@@ -47,16 +47,17 @@ def render_report(summary: Mapping[str, Any], pictures: Sources | None = None, s
     try:
         found = summary["mistakes"]
         shown = worst_pictures(found["worst"], pictures) if found and pictures is not None else {}
-        template = _environment().get_template("report.html.j2")
+        template = make_environment("tamesu.report").get_template("report.html.j2")
         preview = None if sheet is None else sheet_view(sheet)
         return template.render(s=summary, v=make_view(summary), pictures=shown, preview=preview, lang=language())
     finally:
         use_language(before)
 
 
-def _environment() -> jinja2.Environment:
+def make_environment(package: str) -> jinja2.Environment:
+    """Jinja for the templates of one of tamesu's packages: escaped, with `say` and `marked`."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tamesu.report", "templates"),
+        loader=jinja2.PackageLoader(package, "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

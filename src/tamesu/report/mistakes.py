@@ -122,6 +122,41 @@ def _of_number(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[
     }
 
 
+def _of_steps(result: StudyResult, p: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
+    """A class at every step, counted over the known steps of all rows."""
+    p, k = p[:, : y.shape[1]], len(result.classes)
+    known: NDArray[np.bool_] = (y >= 0) & np.asarray(np.isfinite(p).all(axis=2))
+    said = np.nan_to_num(p).argmax(axis=2)
+    counts = np.zeros((k, k), dtype=int)  # truth, prediction
+    np.add.at(counts, (y[known], said[known]), 1)
+    order = natural_order(result.classes)
+    n_known = np.maximum(known.sum(axis=1), 1)
+    right = ((said == y) & known).sum(axis=1) / n_known
+    shares = np.take_along_axis(p, np.maximum(y, 0)[:, :, None], axis=2)[:, :, 0]
+    loss = np.where(known, -np.log(np.maximum(np.nan_to_num(shares), TINY)), 0.0).sum(axis=1) / n_known
+
+    def row(i: int) -> dict[str, Any]:
+        wrong = known[i] & (said[i] != y[i])
+        pairs = np.bincount(y[i][wrong] * k + said[i][wrong], minlength=k * k)
+        truth, prediction = divmod(int(pairs.argmax()), k)
+        often = bool(wrong.any())
+        return {
+            "truth": result.classes[truth] if often else "",
+            "prediction": result.classes[prediction] if often else "",
+            "probability": right[i],
+            "truth_probability": float(np.exp(-loss[i])),
+        }
+
+    return {
+        "classes": [result.classes[i] for i in order],
+        "counts": counts[np.ix_(order, order)] if k <= MAX_MATRIX else None,
+        "per_class": [{"class": result.classes[i], "n": int(counts[i].sum()), "n_right": int(counts[i, i])} for i in order],
+        "pairs": [],
+        "_loss": loss,
+        "_row": row,
+    }
+
+
 def _of_places(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
     """Vectors (n, k), or points (n, k, 2) with NaN where one is not seen."""
     distance = np.sqrt(((prediction - y) ** 2).sum(axis=-1)).reshape(len(y), -1)
@@ -146,6 +181,7 @@ DESCRIBED = {
     "angle": _of_number,
     "vector": _of_places,
     "points": _of_places,
+    "steps": _of_steps,
     "shares": _of_places,
     "numbers": _of_places,
 }

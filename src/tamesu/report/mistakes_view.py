@@ -30,7 +30,7 @@ def mistakes_view(summary: Mapping[str, Any]) -> View | None:
         "off": None,
         "worst": _worst(found),
     }
-    if found["kind"] in ("label", "direction"):
+    if found["kind"] in ("label", "direction", "steps"):
         if found["counts"] is not None and len(found["classes"]) <= MAX_SHOWN_MATRIX:
             view["matrix"] = _matrix(found)
         view["pairs"] = [_pair(one) for one in found["pairs"][: 5 if view["matrix"] else None]]
@@ -152,7 +152,7 @@ def _worst(found: Mapping[str, Any]) -> list[View]:
 
 
 def _worst_words(one: Mapping[str, Any], kind: str) -> View:
-    if kind in ("number", "angle", "vector", "points"):
+    if kind in ("number", "angle", "vector", "points", "shares", "numbers"):
         return {
             "truth": _figures(one["truth"]),
             "prediction": _figures(one["prediction"]),

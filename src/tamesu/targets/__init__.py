@@ -13,18 +13,30 @@ from pydantic import TypeAdapter
 
 from tamesu.fields import (
     AngleField,
+    BoxesField,
+    DepthField,
+    DerivedField,
     DirectionField,
     Field,
     LabelField,
     LabelsField,
+    MaskField,
     NumberField,
+    NumbersField,
     PointsField,
+    SharesField,
+    StepsField,
     VectorField,
 )
 from tamesu.targets.base import Target
 from tamesu.targets.classes import DirectionTarget, LabelsTarget, LabelTarget
+from tamesu.targets.constrained import BallTarget, BoundedTarget, OrderedTarget, UnitVectorTarget
+from tamesu.targets.derived import CountsTarget, make_derived
+from tamesu.targets.maps import DepthTarget, MaskTarget
 from tamesu.targets.numbers import AngleTarget, NumberTarget, VectorTarget
 from tamesu.targets.places import PointsTarget
+from tamesu.targets.several import NumbersTarget, SharesTarget
+from tamesu.targets.steps import StepsTarget
 
 __all__ = [
     "AngleTarget",
@@ -32,7 +44,10 @@ __all__ = [
     "LabelTarget",
     "LabelsTarget",
     "NumberTarget",
+    "NumbersTarget",
     "PointsTarget",
+    "SharesTarget",
+    "StepsTarget",
     "Target",
     "VectorTarget",
     "make_target",
@@ -47,12 +62,31 @@ _CLASSES: dict[type, type[Target]] = {
     AngleField: AngleTarget,
     VectorField: VectorTarget,
     PointsField: PointsTarget,
+    SharesField: SharesTarget,
+    NumbersField: NumbersTarget,
+    StepsField: StepsTarget,
+    BoxesField: CountsTarget,
+    MaskField: MaskTarget,
+    DepthField: DepthTarget,
 }
 
 
 def make_target(name: str, field: Field, classes: tuple[str, ...] = ()) -> Target:
     """What is predicted for a field; `classes` are those of the whole training table (none for a number)."""
-    return _CLASSES[type(field)](name, field, tuple(classes))
+    if isinstance(field, DerivedField):
+        return make_derived(name, field)
+    return _class_of(field)(name, field, tuple(classes))
+
+
+def _class_of(field: Field) -> type[Target]:
+    """What is known of a field beside its kind asks for another target."""
+    if isinstance(field, NumberField) and field.range is not None:
+        return BoundedTarget
+    if isinstance(field, LabelField) and field.order:
+        return OrderedTarget
+    if isinstance(field, VectorField) and (field.unit or field.within):
+        return UnitVectorTarget if field.unit else BallTarget
+    return _CLASSES[type(field)]
 
 
 def target_from_json(kept: dict[str, Any]) -> Target:

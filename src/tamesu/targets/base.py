@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -145,6 +146,10 @@ class Target(ABC):
             NaN where none says anything.  (n, *prediction_shape)
         """
         return mean_known(predictions)
+
+    def at_times(self, prediction: NDArray[Any], times: Sequence[NDArray[np.float64]]) -> NDArray[Any]:
+        """Of a target spread over steps: a prediction at the steps that a network sees, at the rows' own times."""
+        return prediction
 
     def to_json(self) -> dict[str, Any]:
         """What `target_from_json` makes the same target of."""

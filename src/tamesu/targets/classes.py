@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.errors import DataError, suggest
 from tamesu.fields.table import bears
-from tamesu.losses import log_softmax, sigmoid
+from tamesu.losses import count_classes, log_softmax, sigmoid, wants_counts
 from tamesu.symmetry import NEVER, Symmetry
 from tamesu.targets.base import Target, mean_known, unless
 from tamesu.texts import say
@@ -25,11 +25,23 @@ UNSEEN = 0.5  # rows added to each of several merged classes: one that training 
 
 @dataclass(frozen=True, eq=False)
 class ClassTarget(Target):
-    """One class out of several.  encoded: (n,) codes; prediction: (n, k) probabilities."""
+    """One class out of several.  encoded: (n,) codes; prediction: (n, k) probabilities.
+
+    Attributes:
+        counts: Rows of each class in training; empty before `fit`, and where nothing asks for them.
+    """
+
+    counts: tuple[int, ...] = ()
+
+    def fit(self, values: NDArray[Any]) -> Self:  # noqa: D102
+        if not wants_counts(self.field):
+            return self
+        counts = np.bincount(self.encode(values), minlength=len(self.classes))
+        return replace(self, counts=tuple(int(one) for one in counts))
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.int64]:  # noqa: D102
         codes = {name: i for i, name in enumerate(self.classes)}
-        return np.array([_code(codes, value, self) for value in values], dtype=np.int64)
+        return np.array([class_code(codes, value, self) for value in values], dtype=np.int64)
 
     def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return xp.exp(log_softmax(raw, xp))
@@ -59,17 +71,13 @@ class LabelTarget(ClassTarget):
 
     Classes that `merge` makes one are one to the loss only. The probability of all of them is shared out as they are spread
     over the training rows, so that a prediction has every class, and is scored like one that merges nothing.
-
-    Attributes:
-        counts: Rows of each class in training; empty before `fit`, and where nothing is merged.
     """
 
-    counts: tuple[int, ...] = ()
     learned: ClassVar[tuple[str, ...]] = ("counts",)
 
-    def fit(self, values: NDArray[Any]) -> LabelTarget:  # noqa: D102
+    def fit(self, values: NDArray[Any]) -> Self:  # noqa: D102
         if not self.field.merge:
-            return self
+            return super().fit(values)
         counts = np.bincount(self.encode(values), minlength=len(self.classes))
         return replace(self, counts=tuple(int(one) for one in counts))
 
@@ -120,13 +128,25 @@ class LabelTarget(ClassTarget):
 
 @dataclass(frozen=True, eq=False)
 class LabelsTarget(Target):
-    """Any number of classes at once.  encoded: (n, k) 0 or 1; prediction: (n, k) probabilities."""
+    """Any number of classes at once.  encoded: (n, k) 0 or 1; prediction: (n, k) probabilities.
+
+    Attributes:
+        counts: Rows in training with each class, and rows without; empty where nothing asks for them.  (2, k)
+    """
+
+    counts: tuple[tuple[int, ...], ...] = ()
+
+    def fit(self, values: NDArray[Any]) -> Self:  # noqa: D102
+        if not wants_counts(self.field):
+            return self
+        counted = count_classes(self.encode(values), len(self.classes))
+        return replace(self, counts=tuple(tuple(int(one) for one in side) for side in counted))
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
         codes = {name: i for i, name in enumerate(self.classes)}
         encoded = np.zeros((len(values), len(self.classes)), dtype=np.float32)
         for i, names in enumerate(values):
-            encoded[i, [_code(codes, name, self) for name in names]] = 1
+            encoded[i, [class_code(codes, name, self) for name in names]] = 1
         return encoded
 
     def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
@@ -205,7 +225,12 @@ def _is_of_other_field(target: Target, maps: Maps) -> NDArray[np.bool_]:
     return maps.mirrored & (target.field.swap_with is not None)
 
 
-def _code(codes: dict[str, int], value: Any, target: Target) -> int:
+def class_code(codes: dict[str, int], value: Any, target: Target) -> int:
+    """The code of a class.
+
+    Raises:
+        DataError: A class that is not known, or a value that is missing.
+    """
     try:
         return codes[value]
     except KeyError:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tamesu.arrows import phases, turned
 from tamesu.errors import DataError
 from tamesu.geometry import move_vectors
+from tamesu.losses import n_outputs_of
 from tamesu.targets.base import Target, mean_known, unless
 from tamesu.texts import say
 
@@ -28,8 +29,9 @@ class NumberTarget(Target):
     learned: ClassVar[tuple[str, ...]] = ("mean", "std")
 
     @property
-    def n_outputs(self) -> int:  # noqa: D102
-        return 1
+    def n_outputs(self) -> int:
+        """The number; and the log of its spread, in standard deviations, where the loss asks for that."""
+        return n_outputs_of(self.field)
 
     @property
     def prediction_shape(self) -> tuple[int, ...]:  # noqa: D102
