@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nights import NIGHTS, RULE, write_nights
+
 Rng = np.random.Generator
 TRUE, FALSE = ("helps",), ("hurts", "no difference")
 
@@ -132,6 +134,12 @@ def flows(rng: Rng) -> dict[str, Any]:
     return {"inflow": inflow, "x": x, "noise": rng.normal(size=n), "out": out, "stored": inflow - out}
 
 
+def sleepers(rng: Rng) -> dict[str, Any]:
+    """Nights, written into the folder a study runs in; see nights.py."""
+    write_nights(Path.cwd(), 120, int(rng.integers(2**31)))
+    return {"night": pd.read_csv("nights.csv")["night"].to_numpy()}
+
+
 def outliers(rng: Rng) -> dict[str, Any]:
     x = rng.normal(size=(240, 3))
     wild = np.where(rng.random(240) < 0.12, rng.normal(0, 30, 240), 0)
@@ -222,10 +230,20 @@ CASES = {
         settings(60, model={"hidden": 0, "dropout": 0.0}),
     ),
     "order": Case(
-        "outputs", grades, GRADES, {"fields": {"y": {"order": list("abcd")}}}, TRUE, settings(60, model={"hidden": 0, "dropout": 0.0})
+        "outputs",
+        grades,
+        GRADES,
+        {"fields": {"y": {"order": list("abcd")}}},
+        TRUE,
+        settings(60, model={"hidden": 0, "dropout": 0.0}),
     ),
     "wrong order": Case(
-        "outputs", grades, GRADES, {"fields": {"y": {"order": list("bdac")}}}, FALSE, settings(60, model={"hidden": 0, "dropout": 0.0})
+        "outputs",
+        grades,
+        GRADES,
+        {"fields": {"y": {"order": list("bdac")}}},
+        FALSE,
+        settings(60, model={"hidden": 0, "dropout": 0.0}),
     ),
     "unit vector": Case(
         "outputs",
@@ -237,6 +255,10 @@ CASES = {
     ),
     "law, projected": Case("laws", flows, FLOW, laws("projection"), TRUE, settings(20)),
     "wrong law, projected": Case("laws", flows, FLOW, laws("projection", 3.0), FALSE, settings(20)),
+    "one onset, one wake-up": Case("events", sleepers, NIGHTS, RULE, TRUE, settings(15, data={"id": "night"})),
+    "events in the wrong width": Case(
+        "events", sleepers, NIGHTS, {"fields": {"sleep": {"width": 60.0}}}, FALSE, settings(15, data={"id": "night"})
+    ),
     "l1 with outliers": Case(
         "losses",
         outliers,
@@ -263,10 +285,10 @@ def run(name: str, seed: int) -> tuple[str, str]:
     from tamesu import Study
 
     case = CASES[name]
-    rows = case.make(np.random.default_rng([seed, list(CASES).index(name)]))
-    if not any(np.ndim(one) > 1 for one in rows.values()):
-        rows = pd.DataFrame(rows)  # type: ignore[assignment]
-    with tempfile.TemporaryDirectory() as runs, contextlib.redirect_stderr(None):
+    with tempfile.TemporaryDirectory() as runs, contextlib.chdir(runs), contextlib.redirect_stderr(None):
+        rows = case.make(np.random.default_rng([seed, list(CASES).index(name)]))
+        if not any(np.ndim(one) > 1 for one in rows.values()):
+            rows = pd.DataFrame(rows)  # type: ignore[assignment]
         study = Study(rows, fields=case.fields, ideas={"idea": case.idea}, runs=Path(runs), name="planted", **case.settings)
         judgement = study.try_ideas().ideas[0].judgement
     low, high = judgement.low, judgement.high

@@ -15,13 +15,13 @@ from tamesu.check_depth import check_camera
 from tamesu.classes import Typed
 from tamesu.dataset import Dataset
 from tamesu.errors import DataError, suggest
-from tamesu.fields import BoxesField, DepthField, Field, MaskField, PointsField, SeriesField, StepsField, some_rows
+from tamesu.fields import BoxesField, DepthField, EventsField, Field, MaskField, PointsField, SeriesField, StepsField, some_rows
 from tamesu.findings import Findings
 from tamesu.losses import class_weight_mistakes
 from tamesu.picture_contents import mask_ids, n_readings
 from tamesu.picture_files import Progress
 from tamesu.placement import check_boxes, check_points
-from tamesu.series_agreement import check_series, check_steps
+from tamesu.series_agreement import check_events, check_series, check_steps
 from tamesu.symmetry import name_mistakes
 from tamesu.texts import say
 
@@ -57,12 +57,14 @@ def check_agreement(
             check_series(found, where[name], one, values, dataset.table[name], dataset.ids)
         elif isinstance(one, StepsField):
             check_steps(found, where[name], one, values, dataset, fields)
+        elif isinstance(one, EventsField):
+            check_events(found, where[name], one, values, dataset, fields)
         _check_partner(found, name, one, dataset, where)
     return found
 
 
 def unknown_names(typed: Typed, fields: Versions, classes: Mapping[tuple[str, str], tuple[str, ...]]) -> list[str]:
-    """Names in `mirror`, `turn`, `merge`, `order`, `angles` and `loss` that nothing in the rows, or in the field itself, is called."""
+    """Names in `mirror`, `turn`, `merge`, `order`, `angles` and `loss` that nothing in the rows or the field is called."""
     mistakes = []
     pictures = [(name, one, None) for name, versions in fields.items() for one in versions if isinstance(one, MaskField)]
     for name, one, _ in [*typed, *pictures]:

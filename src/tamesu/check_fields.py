@@ -7,7 +7,7 @@ from typing import Any
 
 from tamesu.check_depth import depth_mistakes
 from tamesu.check_derived import dense_mistakes, derived_mistakes
-from tamesu.check_series import along_mistakes, series_mistakes, steps_mistakes
+from tamesu.check_series import along_mistakes, events_mistakes, series_mistakes, steps_mistakes
 from tamesu.config import StudyConfig
 from tamesu.errors import suggest
 from tamesu.fields import (
@@ -16,6 +16,7 @@ from tamesu.fields import (
     DepthField,
     DerivedField,
     DirectionField,
+    EventsField,
     Field,
     ImageField,
     LabelField,
@@ -113,6 +114,8 @@ def _own(path: Path, field: Field) -> Iterator[Mistake]:
         yield from _series(path, field)
     elif isinstance(field, StepsField):
         yield from steps_mistakes(path, field)
+    elif isinstance(field, EventsField):
+        yield from events_mistakes(path, field)
     elif isinstance(field, DirectionField):
         yield from _angles((*path, "angles"), field.angles)
     elif isinstance(field, AngleField):

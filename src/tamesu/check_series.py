@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tamesu.errors import suggest
-from tamesu.fields import Field, SeriesField, StepsField
+from tamesu.fields import EventsField, Field, SeriesField, StepsField
 from tamesu.mistakes import Mistake, Path, must_be
 from tamesu.texts import say
 
@@ -67,6 +67,28 @@ def _grid(path: Path, field: SeriesField) -> Iterator[Mistake]:
         yield must_be(
             (*path, "step"), say("left out with fit: stretch, where `length` says how many steps there are"), field.step
         )
+
+
+def events_mistakes(path: Path, field: EventsField) -> Iterator[Mistake]:
+    """The rule is about events that are there, and the table holds their times and names."""
+    for setting in ("once", "in_order"):
+        for name in getattr(field, setting):
+            if name not in field.names:
+                hint = suggest(name, field.names)
+                yield must_be((*path, setting), say("names of this field's events"), name, hint)
+    free = [name for name in field.in_order if name in field.names and name not in field.once]
+    if free:
+        rule = say("of events that are in `once`")
+        yield must_be((*path, "in_order"), rule, free[0])
+    if field.period is not None and not field.once:
+        yield must_be((*path, "period"), say("left out where nothing is in `once`"), field.period)
+    if len(field.table.columns) != 1:
+        yield must_be((*path, "table", "columns"), say("one column, the time of each event"), field.table.columns)
+    if field.table.name is None:
+        yield must_be((*path, "table", "name"), say("given, the column of the events' names"), None)
+    if len(set(field.names)) < len(field.names):
+        twice = next(one for one in field.names if field.names.count(one) > 1)
+        yield Mistake((*path, "names"), say("must name each one differently; got {name!r} twice.", name=twice))
 
 
 def steps_mistakes(path: Path, field: StepsField) -> Iterator[Mistake]:

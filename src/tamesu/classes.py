@@ -56,6 +56,8 @@ def target_mistakes(where: str, kind: str, values: NDArray[Any], ids: NDArray[np
         values: As the field reads them; first axis n.
     """
     mistakes = []
+    if kind == "events":  # a row without any is one in which nothing happens
+        return [] if (~np.isnan(values)).any() else [say("{where}: the target must have an event in some row.", where=where)]
     missing = _missing(kind, values)
     if missing.any():
         rows = some_rows(ids, missing)

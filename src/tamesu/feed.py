@@ -140,10 +140,17 @@ def make_feed(
         channels=recipe.channels,
         fusion=recipe.model.fusion,
     )
-    return _with_targets(plain, rows, recipe, inputs, targets) if targets else plain
+    return _with_targets(plain, rows, recipe, inputs, targets, series) if targets else plain
 
 
-def _with_targets(plain: Feed, rows: Dataset, recipe: Recipe, inputs: FittedInputs, targets: Mapping[str, Target]) -> Feed:
+def _with_targets(
+    plain: Feed,
+    rows: Dataset,
+    recipe: Recipe,
+    inputs: FittedInputs,
+    targets: Mapping[str, Target],
+    series: FittedSeries | None,
+) -> Feed:
     elements = elements_drawn(recipe.augment) if plain.pictures else ()
     if any(element >= 4 for element in elements):
         check_mirrors(targets)
@@ -154,7 +161,7 @@ def _with_targets(plain: Feed, rows: Dataset, recipe: Recipe, inputs: FittedInpu
     companions = recipe.companions if recipe.augment.paste else {}
     boxes = {name: (one, rows.values(name, one)) for name, one in companions.items() if isinstance(one, BoxesField)}
     dense = {name: target.field for name, target in targets.items() if target.spread == "pixels"}
-    encoded, known = _encoded(rows, {name: target for name, target in targets.items() if name not in dense})
+    encoded, known = _encoded(rows, {name: target for name, target in targets.items() if name not in dense}, series)
     judged = {name: target for name, target in targets.items() if target.field.target}
     weights, strength, classes = _balanced(recipe.augment.balance, judged, encoded)
     beside = {**pasted, **dense}
@@ -186,20 +193,31 @@ def law_inputs(rows: Dataset, recipe: Recipe, target: Target) -> NDArray[np.floa
     return np.stack([rows.values(name, recipe.fields[name]) for name in target.needs], axis=1)
 
 
-def _encoded(rows: Dataset, targets: Mapping[str, Target]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
+def _encoded(
+    rows: Dataset, targets: Mapping[str, Target], series: FittedSeries | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
     """Values as they are trained, and of auxiliaries with gaps which rows hold one; a gap is encoded as 0."""
     encoded: dict[str, NDArray[Any]] = {}
     gaps: dict[str, NDArray[np.bool_]] = {}
     for name, target in targets.items():
         values = rows.values(name, target.field)
         known = np.ones(len(rows), dtype=bool) if target.field.target else target.known(values)
-        some = _single(target.encode(values if known.all() else values[known]))
+        some = _single(_encode(target, values if known.all() else values[known], rows, known, series))
         if not known.all():
             whole = np.zeros((len(rows), *some.shape[1:]), dtype=some.dtype)
             whole[known] = some
             some, gaps[name] = whole, known
         encoded[name] = some
     return encoded, gaps
+
+
+def _encode(
+    target: Target, values: NDArray[Any], rows: Dataset, known: NDArray[np.bool_], series: FittedSeries | None
+) -> NDArray[Any]:
+    if target.spread != "steps" or series is None:
+        return target.encode(values)
+    times = series.times(rows, target.along)
+    return target.encode_at(values, [one for one, there in zip(times, known, strict=True) if there])
 
 
 def check_mirrors(targets: Mapping[str, Target]) -> None:

@@ -18,7 +18,7 @@ from tamesu.texts import say
 # Settings of a target that an idea may declare otherwise: what is predicted and scored stays the same.
 MAY_DIFFER = (
     *("mirror", "turn", "angles", "tolerance_deg", "pasted", "merge", "loss"),
-    *("range", "order", "unit", "within", "learn", "rising", "laws", "width"),
+    *("range", "order", "unit", "within", "learn", "rising", "laws", "width", "once", "in_order"),
 )
 SAME_FOR_BOTH = ("data", "folds", "metric", "name", "lang", "verdict", "draft", "ideas")
 MAX_ARMS = 100  # arms one idea may expand to: more is a typing error, or a search that this tool is not for

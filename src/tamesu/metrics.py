@@ -19,17 +19,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu import row_losses, scores, step_scores
+from tamesu import event_scores, row_losses, scores, step_scores
 from tamesu.errors import ConfigError, FitError, suggest
-from tamesu.fields import AngleField, Field
+from tamesu.fields import AngleField, EventsField, Field
 from tamesu.scores import Array
 from tamesu.texts import say
 
 LABEL, LABELS, NUMBER = frozenset({"label", "direction"}), frozenset({"labels"}), frozenset({"number"})
 SHARES, NUMBERS = frozenset({"shares"}), frozenset({"numbers"})
 ANGLE, VECTOR, POINTS = frozenset({"angle"}), frozenset({"vector"}), frozenset({"points"})
-STEPS = frozenset({"steps"})
-CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER | ANGLE | VECTOR | POINTS | STEPS | SHARES | NUMBERS
+STEPS, EVENTS = frozenset({"steps"}), frozenset({"events"})
+CLASSES, ALL = LABEL | LABELS, LABEL | LABELS | NUMBER | ANGLE | VECTOR | POINTS | STEPS | SHARES | NUMBERS | EVENTS
 SCORE = "score"  # the unit of what has none: at most 1, higher is better
 ABSOLUTE_FLOOR, RELATIVE_FLOOR = 0.005, 0.01  # smallest gains that matter: VERDICT, section 3
 SUM_TOLERANCE = 0.01  # probabilities of low precision do not add up to exactly 1
@@ -113,8 +113,9 @@ def _checked(y: NDArray[Any], prediction: NDArray[Any]) -> tuple[NDArray[Any], N
     if is_steps := y.ndim == 2 and prediction.ndim == 3:
         prediction = step_scores.as_long_as(y, prediction)
     is_label = y.ndim == 1 and prediction.ndim == 2
-    right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape[: 2 if is_steps else None]
-    if not right_shape or prediction.ndim not in (1, 2, 3):
+    more = is_steps or (y.ndim == 3 and prediction.ndim == 4)  # of events, a time and how sure it is
+    right_shape = len(y) == len(prediction) if is_label else y.shape == prediction.shape[: y.ndim if more else None]
+    if not right_shape or prediction.ndim not in (1, 2, 3, 4):
         raise FitError(
             say(
                 "prediction: must have the shape that targets of shape {wanted} ask for; got {got}.",
@@ -179,6 +180,10 @@ def _pinball(name: str, quantile: float) -> Metric:
     return _row_mean(name, functools.partial(row_losses.pinball_rows, quantile=quantile), "target", NUMBER)
 
 
+def _event_ap(tolerances: tuple[float, ...]) -> Metric:
+    return Metric("event_ap", functools.partial(event_scores.event_ap, tolerances=tolerances), SCORE, True, EVENTS)
+
+
 def _angle_mae(period: float, unit: str) -> Metric:
     return _row_mean("angle_mae", functools.partial(row_losses.around_rows, period=period), unit, ANGLE)
 
@@ -222,6 +227,7 @@ POINT_ERROR = _row_mean("point_error", row_losses.point_rows, "px", POINTS)
 STEPS_LOG_LOSS = _row_mean("steps_log_loss", step_scores.steps_log_loss_rows, "nats", STEPS)
 STEPS_ACCURACY = _row_mean("steps_accuracy", step_scores.steps_accuracy_rows, "fraction", STEPS, higher_is_better=True)
 STEPS_F1_MACRO = Metric("steps_f1_macro", step_scores.steps_f1_macro, SCORE, True, STEPS, step_scores.steps_f1_macro_rows)
+EVENT_AP = _event_ap((1.0, 3.0, 10.0))
 DEFAULTS = {  # by kind of target, what a study without `metric` is scored by; log loss where not named
     "number": RMSE,
     "angle": ANGLE_MAE,
@@ -230,6 +236,7 @@ DEFAULTS = {  # by kind of target, what a study without `metric` is scored by; l
     "steps": STEPS_LOG_LOSS,
     "shares": SHARES_KL,
     "numbers": MCRMSE,
+    "events": EVENT_AP,
 }
 PROPER = DEFAULTS | {"number": MSE, "angle": ANGLE_COSINE, "vector": VECTOR_MSE, "numbers": MCMSE}  # and what verdicts stand on
 OF_ANGLES = {"angle_mae": _angle_mae, "angle_cosine": _angle_cosine}
@@ -241,7 +248,7 @@ METRICS: dict[str, Metric] = {
         *(RMSE, MAE, RMSLE, R2, MAPE, PINBALL, MSE, MSLE),
         *(ANGLE_MAE, ANGLE_COSINE, VECTOR_RMSE, VECTOR_MAE, VECTOR_MSE, POINT_ERROR),
         *(SHARES_KL, SHARES_MAE, MCRMSE, MCMAE, MCMSE),
-        *(STEPS_LOG_LOSS, STEPS_ACCURACY, STEPS_F1_MACRO),
+        *(STEPS_LOG_LOSS, STEPS_ACCURACY, STEPS_F1_MACRO, EVENT_AP),
     )
 }
 
@@ -309,6 +316,8 @@ def _own_metric(name: str) -> Metric:
 
 def metric_for(metric: Metric, field: Field) -> Metric:
     """The metric as it is for a target of this field: angles are compared around its own circle, in its own unit."""
+    if metric.name == EVENT_AP.name and isinstance(field, EventsField):
+        return _event_ap(field.tolerances)
     if metric.name not in OF_ANGLES or not isinstance(field, AngleField):
         return metric
     return OF_ANGLES[metric.name](float(np.deg2rad(field.period_deg)) / field.unit_rad, field.unit)

@@ -23,7 +23,7 @@ import numpy as np
 
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import StoreError
-from tamesu.fields import PictureField
+from tamesu.fields import EventsField, PictureField
 from tamesu.files import write_atomically
 from tamesu.ledger import Ledger, ledger_key
 from tamesu.lock import RunLock
@@ -31,7 +31,7 @@ from tamesu.map_draws import most_enlarged
 from tamesu.maps import Size
 from tamesu.recipe import Arm, Recipe
 from tamesu.results import StudyResult
-from tamesu.step_tables import step_table
+from tamesu.step_tables import event_table, step_table
 from tamesu.store import Store
 from tamesu.submission import SEVERAL, value_names
 from tamesu.texts import say
@@ -175,6 +175,8 @@ def out_of_fold(result: StudyResult, plan: Plan) -> pd.DataFrame:
         return frame
     if target.kind == "steps":
         return step_table(plan.rows.ids, mean, plan.classes, frame.columns[0], plan.y, name)
+    if isinstance(target, EventsField):
+        return event_table(plan.rows.ids, mean, target.names, frame.columns[0])
     if target.kind in ("number", "angle"):
         return frame.assign(**{name: plan.y, "prediction": mean})
     if target.kind in SEVERAL:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tamesu.errors import DataError
-from tamesu.fields import Field, SeriesField, StepsField, some_rows
+from tamesu.fields import EventsField, Field, SeriesField, StepsField, some_rows
 from tamesu.fields.cells import Rows
 from tamesu.texts import say
 
@@ -73,6 +73,35 @@ def _check_grid(found: Findings, where: str, field: SeriesField, cells: pd.Serie
             rows=some_rows(ids, counts > MAX_STEPS),
             n=int(counts.max()),
             step=field.step,
+        )
+        found.mistakes.append(text)
+
+
+def check_events(
+    found: Findings, where: str, field: EventsField, values: Any, dataset: Dataset, fields: Mapping[str, list[Field]]
+) -> None:
+    """Events must happen while their series is read."""
+    series = next((one for one in fields.get(field.of, []) if isinstance(one, SeriesField)), None)
+    if series is None or field.of not in dataset.table:
+        return
+    try:
+        places = series.places(dataset.table[field.of], dataset.ids, field.of)
+    except DataError:  # told where the series itself is read
+        return
+    ends = np.array([(one[0], one[-1]) if len(one) else (np.nan, np.nan) for one in places], dtype=np.float64).reshape(-1, 2)
+    flat = values.reshape(len(values), -1)
+    outside = ((flat < ends[:, :1]) | (flat > ends[:, 1:])).any(axis=1)
+    if outside.any():
+        i = int(outside.argmax())
+        off = flat[i][(flat[i] < ends[i, 0]) | (flat[i] > ends[i, 1])][0]
+        text = say(
+            "{where}: the events of {rows} must lie within the times of {of!r}; got {value:g} outside {low:g} to {high:g}.",
+            where=where,
+            rows=some_rows(dataset.ids, outside),
+            of=field.of,
+            value=off,
+            low=ends[i, 0],
+            high=ends[i, 1],
         )
         found.mistakes.append(text)
 

@@ -1,4 +1,4 @@
-"""Predictions of a class at every step as a long table: a line a step."""
+"""Predictions along a series as a long table: a line a step, or a line an event."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def step_table(
         frame[name] = names[truth[row, step]]
     frame["prediction"] = names[best]
     return pd.concat([frame, pd.DataFrame(shares, columns=[f"p_{one}" for one in classes])], axis=1)
+
+
+def event_table(ids: NDArray[np.object_], prediction: NDArray[np.float64], names: Sequence[str], id_name: str) -> pd.DataFrame:
+    """id, event, its time, and how sure it is.
+
+    Args:
+        prediction: Times and sureness, 0 where there is none; NaN where nothing is predicted.  (n, k, m, 2)
+        names: Of the events.  k
+    """
+    row, event, slot = np.nonzero(np.nan_to_num(prediction[..., 1]) > 0)
+    found = prediction[row, event, slot]
+    kinds = np.array(names, dtype=object)[event]
+    return pd.DataFrame({id_name: ids[row], "event": kinds, "time": found[:, 0], "sure": found[:, 1]})

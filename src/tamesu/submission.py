@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import DataError, suggest
-from tamesu.fields import Field, LabelsField, PointsField, as_text, some_rows
-from tamesu.step_tables import step_table
+from tamesu.fields import EventsField, Field, LabelsField, PointsField, as_text, some_rows
+from tamesu.step_tables import event_table, step_table
 from tamesu.targets import make_target
 from tamesu.texts import say
 
@@ -170,6 +170,8 @@ def _plain(
 ) -> pd.DataFrame:
     if field.kind == "steps":
         return step_table(ids, prediction, classes, id_name)
+    if isinstance(field, EventsField):
+        return event_table(ids, prediction, field.names, id_name)
     frame = pd.DataFrame({id_name: ids})
     if field.kind in ("number", "angle"):
         frame["prediction"] = prediction
@@ -208,7 +210,7 @@ def _columns(
                 say("{where}: must have one column beside the id for a number; got {got}.", where=where, got=wanted)
             )
         return {wanted[0]: prediction}
-    if field.kind == "steps":
+    if field.kind in ("steps", "events"):
         text = say("{where}: predictions of a class at every step are written without a sample; take it out.", where=where)
         raise DataError(text)
     if field.kind in SEVERAL:

@@ -14,6 +14,7 @@ from pydantic import Field as Setting
 from tamesu.fields.base import MISSING_TEXT, FieldBase, Name, SideTable, SwapWith, as_text, some_rows
 from tamesu.fields.derived import DerivedField
 from tamesu.fields.directions import AngleField, DirectionField, VectorField
+from tamesu.fields.events import EventsField
 from tamesu.fields.pictures import DepthField, Encoding, ImageField, MaskField
 from tamesu.fields.places import Boxes, BoxesField, PointsField
 from tamesu.fields.series import SeriesField, SeriesMirror
@@ -37,6 +38,7 @@ AnyField = (
     | BoxesField
     | SeriesField
     | StepsField
+    | EventsField
     | DerivedField
     | GroupField
     | IdField
@@ -56,6 +58,7 @@ __all__ = [
     "DerivedField",
     "DirectionField",
     "Encoding",
+    "EventsField",
     "Field",
     "FieldBase",
     "GroupField",

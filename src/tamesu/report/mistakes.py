@@ -169,6 +169,19 @@ def _of_places(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[
     }
 
 
+def _of_events(result: StudyResult, prediction: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
+    """(n, k, m) true times, NaN for none, and (n, k, m, 2) of times and sureness: how far the nearest surest lies from each."""
+    times = np.where(prediction[..., 1] > 0, prediction[..., 0], np.inf)
+    away = np.abs(y[:, :, :, None] - times[:, :, None, :]).min(axis=3)  # to the nearest predicted of its kind
+    there = ~np.isnan(y) & np.isfinite(away)
+    off = np.where(there, away, 0).reshape(len(y), -1).sum(axis=1) / np.maximum(there.reshape(len(y), -1).sum(axis=1), 1)
+    return {
+        "off_by": _off_by(off),
+        "_loss": off,
+        "_row": lambda i: {"truth": y[i][~np.isnan(y[i])].tolist(), "prediction": times[i][np.isfinite(times[i])].tolist()},
+    }
+
+
 def _off_by(off: NDArray[np.float64]) -> dict[str, Any]:
     return {"median": np.median(off), "90%": np.quantile(off, 0.9), "max": off.max()}
 
@@ -184,6 +197,7 @@ DESCRIBED = {
     "steps": _of_steps,
     "shares": _of_places,
     "numbers": _of_places,
+    "events": _of_events,
 }
 
 

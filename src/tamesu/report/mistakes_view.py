@@ -152,7 +152,7 @@ def _worst(found: Mapping[str, Any]) -> list[View]:
 
 
 def _worst_words(one: Mapping[str, Any], kind: str) -> View:
-    if kind in ("number", "angle", "vector", "points", "shares", "numbers"):
+    if kind in ("number", "angle", "vector", "points", "shares", "numbers", "events"):
         return {
             "truth": _figures(one["truth"]),
             "prediction": _figures(one["prediction"]),

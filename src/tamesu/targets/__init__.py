@@ -17,6 +17,7 @@ from tamesu.fields import (
     DepthField,
     DerivedField,
     DirectionField,
+    EventsField,
     Field,
     LabelField,
     LabelsField,
@@ -32,6 +33,7 @@ from tamesu.targets.base import Target
 from tamesu.targets.classes import DirectionTarget, LabelsTarget, LabelTarget
 from tamesu.targets.constrained import BallTarget, BoundedTarget, OrderedTarget, UnitVectorTarget
 from tamesu.targets.derived import CountsTarget, make_derived
+from tamesu.targets.events import EventsTarget
 from tamesu.targets.maps import DepthTarget, MaskTarget
 from tamesu.targets.numbers import AngleTarget, NumberTarget, VectorTarget
 from tamesu.targets.places import PointsTarget
@@ -41,6 +43,7 @@ from tamesu.targets.steps import StepsTarget
 __all__ = [
     "AngleTarget",
     "DirectionTarget",
+    "EventsTarget",
     "LabelTarget",
     "LabelsTarget",
     "NumberTarget",
@@ -65,6 +68,7 @@ _CLASSES: dict[type, type[Target]] = {
     SharesField: SharesTarget,
     NumbersField: NumbersTarget,
     StepsField: StepsTarget,
+    EventsField: EventsTarget,
     BoxesField: CountsTarget,
     MaskField: MaskTarget,
     DepthField: DepthTarget,

@@ -147,6 +147,10 @@ class Target(ABC):
         """
         return mean_known(predictions)
 
+    def encode_at(self, values: NDArray[Any], times: Sequence[NDArray[np.float64]]) -> NDArray[Any]:
+        """Of a target spread over steps: `encode`, for those that need to know when the rows' own steps are."""
+        return self.encode(values)
+
     def at_times(self, prediction: NDArray[Any], times: Sequence[NDArray[np.float64]]) -> NDArray[Any]:
         """Of a target spread over steps: a prediction at the steps that a network sees, at the rows' own times."""
         return prediction

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tamesu.losses import sigmoid
 from tamesu.losses.known import like
+from tamesu.targets.base import mean_known
 from tamesu.targets.bounds import Range, ball_raw, in_ball, unit_vectors
 from tamesu.targets.classes import LabelTarget
 from tamesu.targets.numbers import NumberTarget, VectorTarget
@@ -54,6 +55,11 @@ class UnitVectorTarget(VectorTarget):
 
     def as_raw(self, encoded: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return encoded * self.scale
+
+    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The direction of the mean, of length 1."""
+        mean = mean_known(predictions)
+        return np.where(np.isnan(mean), np.nan, unit_vectors(np.nan_to_num(mean), np))
 
 
 @dataclass(frozen=True, eq=False)
