@@ -10,18 +10,23 @@ import pandas as pd
 STEPS, STEP = 96, 5.0  # eight hours
 
 
-def write_nights(folder: Path, n: int, seed: int) -> None:
-    """nights.csv (night), signal.csv (night, minute, moves) and events.csv (night, minute, event) in the folder."""
+def write_nights(folder: Path, n: int, seed: int, *, alike: bool = False) -> None:
+    """nights.csv (night), signal.csv (night, minute, moves) and events.csv (night, minute, event) in the folder.
+
+    Args:
+        alike: Falling asleep and waking up look the same, a jerk: only that one comes before the other tells them apart.
+    """
     rng = np.random.default_rng(seed)
     minute = np.arange(STEPS) * STEP
     signal, events = [], []
     for night in range(n):
-        onset, wakeup = rng.integers(8, 30), rng.integers(60, 88)
-        asleep = (np.arange(STEPS) >= onset) & (np.arange(STEPS) < wakeup)
+        onset, wakeup = rng.integers(4, 56), rng.integers(60, 92)
+        if alike:
+            onset, wakeup = np.sort(rng.choice(np.arange(4, 92, 8), 2, replace=False))
+        asleep = (np.arange(STEPS) >= onset) & (np.arange(STEPS) < wakeup) & (not alike)
         moves = np.where(asleep, 0.25, 1.0) * rng.exponential(1.0, STEPS)
-        for _ in range(3):  # restless half hours: what looks like waking up and falling asleep, and is neither
-            at = rng.integers(onset + 4, wakeup - 10)
-            moves[at : at + 6] = rng.exponential(1.0, 6)
+        if alike:
+            moves[[onset, wakeup]] += rng.uniform(4, 8, 2)
         signal.append(pd.DataFrame({"night": night, "minute": minute, "moves": moves.round(4)}))
         events += [(night, minute[onset], "onset"), (night, minute[wakeup], "wakeup")]
     pd.DataFrame({"night": np.arange(n)}).to_csv(folder / "nights.csv", index=False)

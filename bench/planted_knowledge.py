@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nights import NIGHTS, RULE, write_nights
+from nights import NIGHTS, write_nights
 
 Rng = np.random.Generator
 TRUE, FALSE = ("helps",), ("hurts", "no difference")
@@ -173,6 +173,9 @@ FLOW = numbers("inflow", "x", "noise") | {"flow": {"kind": "numbers", "columns":
 BALANCED = {"model": {"stem": "balanced", "groups": GROUPS}}
 BELIEVED = {"model": {"stem": "balanced", "groups": GROUPS | {"few": GROUPS["few"] | {"weight": 50.0}}}}
 LATENT = numbers(*(f"x{i}" for i in range(20))) | {"beside": {"kind": "ignore"}, "y": LABEL}
+SMALL = {"data": {"id": "night"}, "model": {"width": 16}}
+BROAD = NIGHTS | {"sleep": NIGHTS["sleep"] | {"width": 60.0}}
+NARROW = {"fields": {"sleep": {"width": 3.0}}}
 NORMALS = {"channels": {"depth": ["normals"]}}
 COORDS = {"channels": {"coords": "frame"}}
 DERIVATIVE = {"channels": {"series": ["derivative"]}}
@@ -255,9 +258,9 @@ CASES = {
     ),
     "law, projected": Case("laws", flows, FLOW, laws("projection"), TRUE, settings(20)),
     "wrong law, projected": Case("laws", flows, FLOW, laws("projection", 3.0), FALSE, settings(20)),
-    "one onset, one wake-up": Case("events", sleepers, NIGHTS, RULE, TRUE, settings(15, data={"id": "night"})),
+    "events as wide as they are": Case("events", sleepers, BROAD, NARROW, TRUE, settings(8, **SMALL)),
     "events in the wrong width": Case(
-        "events", sleepers, NIGHTS, {"fields": {"sleep": {"width": 60.0}}}, FALSE, settings(15, data={"id": "night"})
+        "events", sleepers, NIGHTS, {"fields": {"sleep": {"width": 60.0}}}, FALSE, settings(8, **SMALL)
     ),
     "l1 with outliers": Case(
         "losses",

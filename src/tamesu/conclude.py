@@ -89,6 +89,7 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
         versions=versions(),
         warnings=(
             *plan.warnings,
+            *_seen_inside(tryout),
             *filter(None, [standing.warning(), standing.alarm_sentence(budget=plan.config.verdict.budget) if ideas else None]),
         ),
         ignored=plan.data.ignored,
@@ -96,6 +97,21 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
         command=f"tamesu {task} study.yaml" + "".join(f" {idea.name!r}" for idea in ideas if len(ideas) < len(plan.arms) - 1),
         stopped=tryout.stopped,
     )
+
+
+def _seen_inside(tryout: Tryout) -> list[str]:
+    """With `train.report`, what a look into the network of each arm's first training suggests."""
+    main, _ = tryout.plan.baseline.recipe.target
+    sentences = []
+    for scores in (tryout.baseline, *(state.scores for state in tryout.ideas)):
+        folds = _in_order(scores)
+        if scores.arm.recipe.train.report and folds:
+            from tamesu.learners.torch_heads import head_advice
+            from tamesu.nets.health import health_advice
+
+            found = [*health_advice(folds[0].log), *head_advice(folds[0].log, main)]
+            sentences += [f"{scores.arm.name}: {text}" for text in found]
+    return sentences
 
 
 def versions() -> dict[str, str]:

@@ -300,7 +300,7 @@ class _Reader:
             if not any(column in table.frame or column in table.arrays for table in self.tables):
                 self.warnings.append(say("`{name}`: there is no such column; its pictures were not looked at.", name=column))
                 continue
-            depth = (
+            depth: dict[str, Any] = (
                 {"unit_m": one.unit_m, "missing": one.missing, "encoding": one.encoding} if isinstance(one, DepthField) else {}
             )
             arrays = [picture for table in self.tables for picture in table.arrays.get(column, [None] * _length(table))]

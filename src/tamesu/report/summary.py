@@ -113,8 +113,15 @@ def _folds(folds: Iterable[FoldScore]) -> list[dict[str, Any]]:
             "epochs": [entry["epoch"] for entry in one.log],
             "loss": [entry["loss"] for entry in one.log],
         }
+        | ({"inside": inside} if (inside := _inside(one.log)) else {})
         for one in folds
     ]
+
+
+def _inside(log: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With `train.report`, what was seen in the network: by epoch, its health and what each head did."""
+    seen = ({key: entry[key] for key in ("epoch", "health", "heads") if key in entry} for entry in log)
+    return [entry for entry in seen if len(entry) > 1]
 
 
 def _gain(gain: Gain | None) -> dict[str, Any] | None:
