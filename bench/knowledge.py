@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 DATA = Path(os.environ.get("TAMESU_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
@@ -149,12 +148,12 @@ data: {{train: cells.csv, root: {folder}, id: file}}
 fields:
   file: {{kind: image}}
   n_red: {{kind: number, target: true}}
-  places: {{kind: ignore}}
+  places: {{kind: ignore, column: file}}
 metric: mae
 size: [72, 96]
 train: {{epochs: 40}}
 ideas:
-  where they are: {{fields: {{places: {{kind: boxes, column: file, of: file, table: {table}, aux: 0.3}}}}}}
+  where they are: {{fields: {{places: {{kind: boxes, of: file, table: {table}, aux: 0.3}}}}}}
   not below 0: {{fields: {{n_red: {{range: [0, null]}}}}}}
   least absolute error: {{fields: {{n_red: {{loss: l1}}}}}}
 """
@@ -183,10 +182,12 @@ def run(name: str, out: Path) -> None:
     found = json.loads((folder / "runs" / name / "try.json").read_text(encoding="utf-8"))
     metric, baseline = found["metric"], found["baseline"]
     for idea in found["ideas"]:
-        low, high = idea["interval"] or (np.nan, np.nan)
+        interval = "" if idea["interval"] is None else " ({:+.3g} to {:+.3g})".format(*idea["interval"])
+        gain = idea["note"].splitlines()[0] if idea["gain"] is None else f"{idea['gain']:+.3g}{interval}"
+        verdict = idea["outcome"].replace("_", " ") + (f", {idea['reason'].replace('_', ' ')}" if idea["reason"] else "")
         print(
-            f"| {name} | {metric['name']} {baseline['score']:.4g} | {idea['arm']} | **{idea['outcome']}** "
-            f"| {idea['gain']:+.4g} ({low:+.4g} to {high:+.4g}) | {idea['n_trainings']} |",
+            f"| {name} | {metric['name']} {baseline['score']:.4g} | {idea['arm']} | **{verdict}** | {gain} "
+            f"| {idea['n_trainings']} |",
             flush=True,
         )
     print(f"| {name} | | {time.monotonic() - started:.0f} s | | | |", flush=True)

@@ -22,9 +22,11 @@ from tamesu.fields import (
     LabelsField,
     MaskField,
     NumberField,
+    NumbersField,
     PointsField,
     SeriesField,
     SeriesMirror,
+    SharesField,
     Steps,
     StepsField,
     SwapWith,
@@ -120,6 +122,11 @@ KIND_CASES: dict[str, list[tuple[FieldBase, st.SearchStrategy[Any]]]] = {
         (VectorField(), arrays(N, 2).map(with_gaps)),
         (VectorField(columns=("u", "v", "w"), y="up"), arrays(N, 3)),
     ],
+    "shares": [
+        (SharesField(columns=("a", "b"), mirror="never"), arrays(N, 2)),
+        (SharesField(columns=("a", "b")), arrays(N, 2)),
+    ],
+    "numbers": [(NumbersField(columns=("a", "b"), mirror="same", turn="same"), arrays(N, 2).map(with_gaps))],
     "points": [
         (
             PointsField(names=("left_eye", "nose", "right_eye"), mirror={"left_eye": "right_eye"}),
@@ -148,7 +155,7 @@ KIND_CASES: dict[str, list[tuple[FieldBase, st.SearchStrategy[Any]]]] = {
     ],
     "steps": [(StepsField(of="pen"), cells(st.lists(CLASSES, max_size=4).map(along)))],
 }
-NOT_MOVED = {"derived", "group", "id", "ignore"}  # they name rows
+NOT_MOVED = {"derived", "events", "group", "id", "ignore"}  # they name rows
 PIXELS = {"image", "mask", "depth"}  # moved as pictures: tests/test_warp.py
 CASES = [(kind, place) for kind, several in KIND_CASES.items() for place in range(len(several))]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import entropy
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
@@ -136,6 +137,26 @@ STEPS_REFERENCES = {
     ),
     "steps_f1_macro": lambda y, p: sk.f1_score(y[y >= 0], p[y >= 0].argmax(axis=1), average="macro"),
 }
+SHARES_REFERENCES = {
+    "shares_kl": lambda y, p: np.mean([entropy(one, guess) for one, guess in zip(y, p, strict=True)]),
+    "shares_mae": sk.mean_absolute_error,
+}
+NUMBERS_REFERENCES = {
+    "mcrmse": lambda y, p: np.mean(sk.root_mean_squared_error(y, p, multioutput="raw_values")),
+    "mcmae": sk.mean_absolute_error,
+    "mcmse": sk.mean_squared_error,
+}
+EVENTS_REFERENCES = {"event_ap"}  # tests/test_events.py
+
+
+def shares_fold(seed, n=30, k=3):
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(k), n), rng.dirichlet(np.full(k, 3.0), n)
+
+
+def numbers_fold(seed, n=40, k=3):
+    y = np.random.default_rng(seed).normal(size=(n, k))
+    return y, y + np.random.default_rng(seed + 1000).normal(size=(n, k))
 
 
 def steps_fold(seed, n=30, t=11, k=3):
@@ -157,6 +178,8 @@ CASES = [
     *((name, "vector", vector_fold, ref) for name, ref in VECTOR_REFERENCES.items()),
     *((name, "points", points_fold, ref) for name, ref in POINTS_REFERENCES.items()),
     *((name, "steps", steps_fold, ref) for name, ref in STEPS_REFERENCES.items()),
+    *((name, "shares", shares_fold, ref) for name, ref in SHARES_REFERENCES.items()),
+    *((name, "numbers", numbers_fold, ref) for name, ref in NUMBERS_REFERENCES.items()),
 ]
 BY_KIND = pytest.mark.parametrize(
     ("name", "kind", "fold", "reference"), CASES, ids=[f"{name}-{kind}" for name, kind, *_ in CASES]
@@ -180,6 +203,9 @@ def test_every_named_metric_has_a_reference_for_every_kind_it_scores():
         "vector": VECTOR_REFERENCES,
         "points": POINTS_REFERENCES,
         "steps": STEPS_REFERENCES,
+        "shares": SHARES_REFERENCES,
+        "numbers": NUMBERS_REFERENCES,
+        "events": EVENTS_REFERENCES,
     }
     for name, metric in METRICS.items():
         assert metric.name == name

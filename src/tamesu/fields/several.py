@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,11 @@ from pydantic import PositiveFloat
 from tamesu.errors import DataError
 from tamesu.fields.base import FieldBase, some_rows
 from tamesu.fields.cells import read_numbers
+from tamesu.fields.table import NumberField
 from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.maps import Maps
 
 SUM_TOLERANCE = 1e-3  # of the whole
 
@@ -39,6 +43,9 @@ class SeveralField(FieldBase):
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.float64]:
         """NaN where a cell is empty.  (n, k)"""
         return read_numbers(column, ids, where, n_each=len(self.columns), may_miss=True)
+
+    def allows(self, values: Any, maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
+        return NumberField(mirror=self.mirror, turn=self.turn).allows(np.zeros(len(maps)), maps)
 
 
 class SharesField(SeveralField):

@@ -252,6 +252,6 @@ def set_pixels(network: nn.Module, pixels: Mapping[str, FittedPixels]) -> None:
     """Puts mean and spread of the training pictures into the network, where it standardises."""
     if isinstance(network, Network):
         for name, fitted in pixels.items():
-            standardise = network.standardise[network.keys[name]]
+            standardise = network.standardise[network.group_keys[name]]
             if isinstance(standardise, Standardise):
                 standardise.set(fitted.mean, fitted.std)

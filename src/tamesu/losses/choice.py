@@ -39,7 +39,7 @@ LOSSES: dict[str, dict[str, Loss]] = {
     "number": {**_OF_NUMBERS, "quantile": numbers.quantile_error, "crps": numbers.crps},
     "numbers": {**_OF_NUMBERS, "quantile": numbers.quantile_error},
     "shares": {
-        "cross_entropy": shares.shares_cross_entropy,
+        "kl": shares.divergence,
         "l1": shares.shares_absolute_error,
         "l2": shares.shares_squared_error,
     },

@@ -1,32 +1,41 @@
-"""Losses of shares of a whole; what is compared is the logarithm of predicted shares with true ones."""
+"""Losses of shares of a whole."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
+from tamesu.losses.classes import log_softmax
 from tamesu.losses.known import Array, is_number, mean_known
 
 
-def shares_cross_entropy(raw: Array, encoded: Array, weight: Array, xp: ModuleType) -> Array:
-    """Minus the log of each predicted share, by the true shares: the divergence between them up to a constant.
+def divergence(raw: Array, encoded: Array, weight: Array, xp: ModuleType) -> Array:
+    """Kullback-Leibler divergence of predicted shares from true ones, up to what no prediction changes: cross entropy.
 
     Args:
-        raw: Logarithms of shares.  (n, k)
+        raw: Logits, or logarithms of shares.  (n, k)
         encoded: Shares that sum to 1; NaN where unknown.  (n, k)
         weight: 0 for padding.  (n,)
 
     Returns:
         (n,) in nats.
     """
-    known = is_number(encoded)
-    return -xp.sum(xp.where(known, encoded * raw, 0.0), axis=-1) * weight
+    true = xp.where(is_number(encoded), encoded, 0.0)
+    return -xp.sum(true * log_softmax(raw, xp), axis=-1) * weight
 
 
 def shares_absolute_error(raw: Array, encoded: Array, weight: Array, xp: ModuleType) -> Array:
-    """Difference of shares without sign, mean over them.  Arguments as of `shares_cross_entropy`.  (n,)"""
-    return mean_known(xp.abs(xp.exp(raw) - encoded), is_number(encoded), xp) * weight
+    """Difference of shares without sign, mean over them.  Arguments as of `divergence`.  (n,)"""
+    off, known = _off(raw, encoded, xp)
+    return mean_known(xp.abs(off), known, xp) * weight
 
 
 def shares_squared_error(raw: Array, encoded: Array, weight: Array, xp: ModuleType) -> Array:
-    """Squared difference of shares, mean over them.  Arguments as of `shares_cross_entropy`.  (n,)"""
-    return mean_known(xp.square(xp.exp(raw) - encoded), is_number(encoded), xp) * weight
+    """Squared difference of shares, mean over them.  Arguments as of `divergence`.  (n,)"""
+    off, known = _off(raw, encoded, xp)
+    return mean_known(xp.square(off), known, xp) * weight
+
+
+def _off(raw: Array, encoded: Array, xp: ModuleType) -> tuple[Array, Array]:
+    known = is_number(encoded)
+    shares = xp.exp(log_softmax(raw, xp))
+    return xp.where(known, shares - xp.where(known, encoded, 0.0), 0.0), known

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.errors import DataError
-from tamesu.fields.table import NumberField
 from tamesu.linear import Law, read_law, read_linear
 from tamesu.losses import log_softmax
 from tamesu.losses.known import like
@@ -42,8 +41,7 @@ class SeveralTarget(Target):
         return values
 
     def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
-        rule = NumberField(mirror=self.field.mirror, turn=self.field.turn)
-        return rule.allows(np.zeros(len(maps)), maps)
+        return self.field.allows(encoded, maps)
 
     def move(self, encoded: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
         return encoded
@@ -61,7 +59,7 @@ class SharesTarget(SeveralTarget):
         return values / values.sum(axis=1, keepdims=True)
 
     def trained(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
-        """Logarithms of the shares.  (n, k)"""
+        """Logarithms of the shares, which the losses take as logits.  (n, k)"""
         return log_softmax(finite(raw, xp), xp)
 
     def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
