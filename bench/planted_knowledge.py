@@ -47,8 +47,8 @@ class Case:
     settings: dict[str, Any]
 
 
-def settings(epochs: int = 15, **more: Any) -> dict[str, Any]:
-    return {"training": {"epochs": epochs}, "verdict": {"budget": 1}, **more}
+def settings(epochs: int = 15, margin: float | str = "auto", **more: Any) -> dict[str, Any]:
+    return {"training": {"epochs": epochs}, "verdict": {"budget": 1, "margin": margin}, **more}
 
 
 def planes(rng: Rng, tilts: bool) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def hours(rng: Rng, cyclic: bool) -> dict[str, Any]:
 
 def sensors(rng: Rng, small: bool) -> dict[str, Any]:
     """Two columns beside fifty; what counts is in the two, or in the fifty."""
-    two, fifty = rng.normal(size=(240, 2)), rng.normal(size=(240, 50))
+    two, fifty = rng.normal(size=(300, 2)), rng.normal(size=(300, 50))
     signal = two[:, 0] - two[:, 1] if small else fifty.sum(axis=1) / 5
     table = {f"a{i}": two[:, i] for i in range(2)} | {f"b{i}": fifty[:, i] for i in range(50)}
-    return table | {"y": signal + 0.3 * rng.normal(size=240)}
+    return table | {"y": signal + 0.3 * rng.normal(size=300)}
 
 
 def tracks(rng: Rng, speed: bool) -> dict[str, Any]:
@@ -171,7 +171,7 @@ SENSORS = numbers("a0", "a1", *(f"b{i}" for i in range(50))) | {"y": NUMBER}
 GROUPS = {"few": {"fields": ["a0", "a1"]}, "many": {"fields": [f"b{i}" for i in range(50)]}}
 FLOW = numbers("inflow", "x", "noise") | {"flow": {"kind": "numbers", "columns": ["out", "stored"], "target": True}}
 BALANCED = {"model": {"stem": "balanced", "groups": GROUPS}}
-BELIEVED = {"model": {"stem": "balanced", "groups": GROUPS | {"few": GROUPS["few"] | {"weight": 50.0}}}}
+BELIEVED = {"model": {"stem": "balanced", "groups": GROUPS | {"few": GROUPS["few"] | {"weight": 1000.0}}}}
 LATENT = numbers(*(f"x{i}" for i in range(20))) | {"beside": {"kind": "ignore"}, "y": LABEL}
 SMALL = {"data": {"id": "night"}, "model": {"width": 16}}
 BROAD = NIGHTS | {"sleep": NIGHTS["sleep"] | {"width": 60.0}}
@@ -180,7 +180,7 @@ NORMALS = {"channels": {"depth": ["normals"]}}
 COORDS = {"channels": {"coords": "frame"}}
 DERIVATIVE = {"channels": {"series": ["derivative"]}}
 BESIDE = {"fields": {"beside": {"kind": "number", "aux": 1.0}}}
-HEAVY = {"fields": {"beside": {"kind": "number", "aux": 20.0}}}
+HEAVY = {"fields": {"beside": {"kind": "number", "aux": 300.0}}}
 GRADES = numbers(*(f"x{i}" for i in range(8))) | {"y": LABEL}
 
 
@@ -220,7 +220,7 @@ CASES = {
     ),
     "balanced, the few count": Case("groups", lambda r: sensors(r, True), SENSORS, BALANCED, TRUE, settings(20)),
     "much belief in the few, the many count": Case(
-        "groups", lambda r: sensors(r, False), SENSORS, BELIEVED, FALSE, settings(20)
+        "groups", lambda r: sensors(r, False), SENSORS, BELIEVED, FALSE, settings(20, 0.15)
     ),
     "derivative": Case("series", lambda r: tracks(r, True), WALK, DERIVATIVE, TRUE, settings(10)),
     "derivative alone, where places count": Case("series", lambda r: tracks(r, False), WALK, DERIVATIVE, FALSE, settings(10)),
@@ -279,7 +279,7 @@ CASES = {
         settings(20, metric="mae"),
     ),
     "auxiliary that knows": Case("auxiliary", lambda r: latent(r, True), LATENT, BESIDE, TRUE, settings(20)),
-    "auxiliary of noise, heavy": Case("auxiliary", lambda r: latent(r, False), LATENT, HEAVY, FALSE, settings(6)),
+    "auxiliary of noise, heavy": Case("auxiliary", lambda r: latent(r, False), LATENT, HEAVY, FALSE, settings(6, 0.15)),
 }
 
 

@@ -174,7 +174,9 @@ def said(material: Material, told: Difference) -> str:
     """What missing cells tell of the target."""
     if told.label:
         return say(
-            "Of these rows {second} are `{label}`, of the others {first} (difference {low} to {high} points).", **_shares(told)
+            "`{target}` is `{label}` in {second} of these rows, in {first} of the others (difference {low} to {high} points).",
+            target=material.target,
+            **_shares(told),
         )
     return say(
         "Among these rows the mean of `{target}` is {second}, among the others {first} (difference {low} to {high}).",
