@@ -81,12 +81,8 @@ def check_events(
     found: Findings, where: str, field: EventsField, values: Any, dataset: Dataset, fields: Mapping[str, list[Field]]
 ) -> None:
     """Events must happen while their series is read."""
-    series = next((one for one in fields.get(field.of, []) if isinstance(one, SeriesField)), None)
-    if series is None or field.of not in dataset.table:
-        return
-    try:
-        places = series.places(dataset.table[field.of], dataset.ids, field.of)
-    except DataError:  # told where the series itself is read
+    places = _places(field.of, dataset, fields)
+    if places is None:
         return
     ends = np.array([(one[0], one[-1]) if len(one) else (np.nan, np.nan) for one in places], dtype=np.float64).reshape(-1, 2)
     flat = values.reshape(len(values), -1)
@@ -110,12 +106,8 @@ def check_steps(
     found: Findings, where: str, field: StepsField, values: Any, dataset: Dataset, fields: Mapping[str, list[Field]]
 ) -> None:
     """Classes must stand at the very steps of the series, as many and at the same times; rows without any are passed over."""
-    series = next((one for one in fields.get(field.of, []) if isinstance(one, SeriesField)), None)
-    if series is None or field.of not in dataset.table:
-        return
-    try:
-        places = series.places(dataset.table[field.of], dataset.ids, field.of)
-    except DataError:  # told where the series itself is read
+    places = _places(field.of, dataset, fields)
+    if places is None:
         return
     n_own, n_series = (np.array([len(one) for one in each], dtype=np.int64) for each in (values, places))
     differs = (n_own != n_series) & (n_own > 0)
@@ -132,7 +124,8 @@ def check_steps(
         )
         found.mistakes.append(text)
         return
-    resampled = series.step is not None or series.fit == "stretch"
+    series = _series(field.of, fields)
+    resampled = series is not None and (series.step is not None or series.fit == "stretch")
     pairs = zip(values, places, n_own, strict=True)
     apart = np.array([resampled and n > 0 and not np.array_equal(one.places, at) for one, at, n in pairs], dtype=bool)
     if apart.any():
@@ -143,3 +136,18 @@ def check_steps(
             of=field.of,
         )
         found.mistakes.append(text)
+
+
+def _places(of: str, dataset: Dataset, fields: Mapping[str, list[Field]]) -> NDArray[np.object_] | None:
+    """When the readings of a series were taken, by row; None where it is not there or cannot be read, which is told there."""
+    series = _series(of, fields)
+    if series is None or of not in dataset.table:
+        return None
+    try:
+        return series.places(dataset.table[of], dataset.ids, of)
+    except DataError:
+        return None
+
+
+def _series(of: str, fields: Mapping[str, list[Field]]) -> SeriesField | None:
+    return next((one for one in fields.get(of, []) if isinstance(one, SeriesField)), None)
