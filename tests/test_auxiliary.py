@@ -11,10 +11,11 @@ torch = pytest.importorskip("torch")
 from tamesu import testing  # noqa: E402
 from tamesu.document import config_from_mapping  # noqa: E402
 from tamesu.errors import ConfigError  # noqa: E402
-from tamesu.fields import LabelField, NumberField  # noqa: E402
+from tamesu.fields import LabelField, NumberField, PointsField  # noqa: E402
 from tamesu.folds import Split  # noqa: E402
 from tamesu.learners.base import load_fitted  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
+from tamesu.targets import make_target  # noqa: E402
 from tamesu.trial import make_trial, run_trial  # noqa: E402
 
 N = 60
@@ -122,3 +123,9 @@ def test_what_cannot_be_is_told(fields, text):
 def test_the_learner_sees_no_auxiliary_of_rows_to_predict():
     fitted = TorchLearner().fit(rows(), recipe(), 0)
     assert set(fitted.predict(rows().without(["species", "height", "y"]))) == {"y"}
+
+
+def test_a_row_with_one_hidden_point_still_teaches_the_others():
+    target = make_target("eyes", PointsField(names=("left", "right"), aux=0.5))
+    values = np.array([[[1.0, 2.0], [np.nan, np.nan]], [[np.nan, np.nan], [np.nan, np.nan]], [[1.0, 2.0], [3.0, 4.0]]])
+    assert target.known(values).tolist() == [True, False, True]

@@ -31,6 +31,10 @@ class PointsTarget(Target):
     def prediction_shape(self) -> tuple[int, ...]:  # noqa: D102
         return (len(self.field.point_names), 2)
 
+    def known(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """The rows in which any point is seen; the loss leaves the others out by themselves.  (n,)"""
+        return ~np.isnan(values).reshape(len(values), -1).all(axis=1)
+
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return np.asarray(values, dtype=np.float64)
 
