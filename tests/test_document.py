@@ -47,7 +47,8 @@ fields:
   sign: {kind: label, target: true, mirror: {a: b, b: c}}
   track: {kind: group}
   steer: {kind: nummer}
-  plain: image
+  plain: 3
+  short: nummer
 folds: {n_splits: 1, group: trck, stratify: file}
 metric: rmse
 augment:
@@ -62,7 +63,7 @@ train: {epocs: 3, learning_rate: .inf, batch_size: true}
 upright: yes
 despite: uprigt
 epochs: 3
-channels: {coords: true}
+channels: {coords: yes-please}
 ideas:
   bigger: {sise: 3}
   folds: {folds: {n_splits: 3}, metric: auc}
@@ -219,6 +220,16 @@ def test_class_names_may_be_bare_numbers():
     assert label.missing_values == ("0",)
 
 
+def test_a_field_in_short():
+    config = config_from_mapping({"fields": {"x": "image", "y": {"kind": "label", "target": True}}})
+    assert config.fields["x"] == type(config.fields["x"])()
+
+
+def test_mistakes_are_told_in_the_language_of_the_study():
+    said = mistakes("data: {train: a.csv}\nlang: ja\nsise: 3\nfields: {x: image, y: {kind: label, target: true}}\n")
+    assert said == "study.yaml:3 sise: 'sise' という設定項目はありません。'size' のことですか？\n"
+
+
 def test_lines_of_every_key():
     config, document = read_study(write(STUDY))
     assert config.name == "traffic-signs"
@@ -292,6 +303,9 @@ SHAPES = {
     "another kind": HEAD
     + "  zone:\n    kind: number  # a code\n    column: ゾーン\n    missing: mean\n  z: {kind: number}\nideas:\n"
     "  i: {fields: {zone: {kind: label}}}\n",
+    "a field in short": HEAD + "  b: number  # in short\nideas:\n  i: {fields: {b: {skew: log1p}}}\n",
+    "a field in short to another kind": HEAD + "  b: number\nideas:\n  i: {fields: {b: label}}\n",
+    "a field to one in short": HEAD + "  b: {kind: number, skew: log1p}\nideas:\n  i: {fields: {b: label}}\n",
     "a mapping to a word": HEAD.replace("same", "{a: b}")
     + "augment: {mirror: 0.5}\nideas:\n  i: {fields: {y: {mirror: same}}}\n",
     "a word to a mapping": HEAD

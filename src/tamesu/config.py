@@ -130,6 +130,11 @@ class ChannelsConfig(Section):
     depth: tuple[DepthChannel, ...] = ()  # of every depth picture, in place of metres with 0 for no reading
     series: tuple[SeriesChannel, ...] = ()  # of every series, in place of its values
 
+    @field_validator("coords", mode="before")
+    @classmethod
+    def _in_short(cls, coords: Any) -> Any:
+        return {True: "frame", False: "none"}[coords] if isinstance(coords, bool) else coords
+
     @property
     def places(self) -> bool:
         """Whether pictures come with channels of where each pixel is."""

@@ -13,11 +13,12 @@ from ruamel.yaml.comments import CommentedMap
 from tamesu.check import Examined, examine, raise_mistakes
 from tamesu.config import StudyConfig
 from tamesu.errors import ConfigError, suggest
+from tamesu.fields.derived import with_kind
 from tamesu.files import write_atomically
 from tamesu.ideas import as_settings, as_written, changes_kind, merged
 from tamesu.mistakes import Mistake, Path, dotted, must_be, sections
 from tamesu.recipe import plan_ideas
-from tamesu.texts import say
+from tamesu.texts import LANGUAGES, say, use_language
 from tamesu.yamltext import YamlError, YamlText, plain_equal, round_trip, written
 
 if TYPE_CHECKING:
@@ -241,7 +242,11 @@ def changes(old: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -
     """The single settings that a patch sets, with their values; `NOT_THERE` for what a field of another kind has no more."""
     for key, new in patch.items():
         before = old.get(key)
-        if not (isinstance(new, Mapping) and isinstance(before, Mapping)):
+        if path == ("fields",) and (isinstance(before, str) or isinstance(new, str)):  # `age: number` holds no settings
+            after = merged({key: before}, {key: new}, path)[key]
+            if not plain_equal(with_kind(before), after):
+                yield (*path, key), as_written(after)
+        elif not (isinstance(new, Mapping) and isinstance(before, Mapping)):
             if key not in old or not plain_equal(before, new):
                 yield (*path, key), as_written(new)
         elif path == ("fields",) and changes_kind(before, new):
@@ -259,6 +264,8 @@ def _where(file: FilePath, yaml: YamlText, path: Path) -> str:
 def _read(raw: Mapping[str, Any]) -> tuple[StudyConfig | None, list[Mistake]]:
     """The study, and the mistakes of its baseline and its ideas; the study is whole where there are none."""
     raw = _without_empty_sections(raw)
+    if raw.get("lang") in LANGUAGES:
+        use_language(raw["lang"])  # its mistakes are told in it too
     whole = examine(raw)
     ideas = raw.pop("ideas", {})
     base = Examined(whole.config, [one for one in whole.mistakes if one.path[:1] != ("ideas",)])

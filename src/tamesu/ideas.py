@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tamesu.check import Examined, examine
 from tamesu.config import StudyConfig
 from tamesu.fields import Field, as_text
+from tamesu.fields.derived import with_kind
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, dotted, shown
 from tamesu.texts import say
 
@@ -72,6 +73,8 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -
     out = dict(base)
     for key, new in patch.items():
         old = out.get(key)
+        if path == ("fields",):
+            old, new = with_kind(old), with_kind(new) if isinstance(new, str) else new
         if not (isinstance(new, Mapping) and isinstance(old, Mapping)):
             out[key] = new
         elif path == ("fields",) and changes_kind(old, new):

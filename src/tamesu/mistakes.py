@@ -130,14 +130,12 @@ def _wrong_value(kind_of_error: str, path: Path, here: Any, raw: Mapping[str, An
         return must_be(path, say("given"), None)
     if _is_field(here) or (isinstance(here, type) and issubclass(here, FieldBase)):
         if kind_of_error.startswith("union_tag"):
-            kind = value.get("kind") if isinstance(value, Mapping) else None
-            where = (*path, "kind") if kind is not None else path
-            rule = say("a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS)) if kind is None else one_of(KINDS)
-            return must_be(where, rule, value if kind is None else kind, did_you_mean(kind, KINDS), wrong_type=True)
-        hint = say(" Write {{kind: {kind}}}.", kind=value) if value in KINDS else ""
-        return must_be(
-            path, say("a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS)), value, hint, wrong_type=True
-        )
+            kind = value.get("kind") if isinstance(value, Mapping) else value if isinstance(value, str) else None
+            if kind is not None:
+                where = (*path, "kind") if isinstance(value, Mapping) else path
+                return must_be(where, one_of(KINDS), kind, did_you_mean(kind, KINDS), wrong_type=True)
+        rule = say("a kind, or a mapping with a `kind`, one of {kinds}", kinds=", ".join(KINDS))
+        return must_be(path, rule, value, wrong_type=True)
     if path and path[0] == "ideas" and len(path) == 2:
         return must_be(path, say("a patch of the study, such as {{augment: {{mirror: 0.5}}}}"), value)
     return must_be(path, rule_of(here), value, _hint(here, value), wrong_type=True)

@@ -164,13 +164,15 @@ def direction(arrows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def with_kinds(raw: Any) -> Any:
-    """Settings of fields in which `derive` without `kind` means kind: derived."""
-    if not isinstance(raw, Mapping):
-        return raw
-    return {
-        name: {"kind": "derived", **one} if isinstance(one, Mapping) and "derive" in one and "kind" not in one else one
-        for name, one in raw.items()
-    }
+    """Settings of fields written out: `age: number` means {kind: number}, `derive` without `kind` means kind: derived."""
+    return {name: with_kind(one) for name, one in raw.items()} if isinstance(raw, Mapping) else raw
+
+
+def with_kind(one: Any) -> Any:
+    """Settings of one field written out; what is no field stays as it is."""
+    if isinstance(one, str):
+        return {"kind": one}
+    return {"kind": "derived", **one} if isinstance(one, Mapping) and "derive" in one and "kind" not in one else one
 
 
 def with_sources(fields: Mapping[str, Any]) -> dict[str, Any]:

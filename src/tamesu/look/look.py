@@ -18,7 +18,7 @@ from tamesu.files import write_atomically
 from tamesu.look.document import as_json, make_document
 from tamesu.look.reading import read_material
 from tamesu.look.run import run_analyses
-from tamesu.texts import say, use_language
+from tamesu.texts import LANGUAGES, say, use_language
 
 Progress = Callable[[str, int, int], None]
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -104,12 +104,12 @@ def open_study(path: Path) -> tuple[StudyConfig, Path, tuple[str, ...]]:
     """
     if path.suffix.lower() in YAML_SUFFIXES:
         values = read_yaml(path)
+        if values.get("lang") in LANGUAGES:
+            use_language(values["lang"])  # its mistakes are told in it too
         examined = examine(values)
         mistakes = tuple(f"{path}: {'.'.join(map(str, one.path))} {one.text}" for one in examined.mistakes)
         if examined.config is None:
             raise ConfigError(list(mistakes) or [say("{path}: must declare a study; got an empty file.", path=path)])
-        if examined.config.lang != "auto":
-            use_language(examined.config.lang)
         return examined.config, path.parent, mistakes
     return _guessed(path)
 
