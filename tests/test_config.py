@@ -78,9 +78,12 @@ def test_every_setting_refuses_what_is_of_no_type(section, name):
         ({"verdict": {"alpha": 0.5}}, "Study verdict.alpha: must be a number above 0 and below 0.5; got 0.5."),
         (
             {"learner": "keras"},
-            "Study learner: must be torch, or module:Name; got 'keras'. keras is not in this version; a learner of your own is module:Name.",
+            "Study learner: must be torch, xgboost, lightgbm, catboost, or module:Name; got 'keras'. keras is not in this version; a learner of your own is module:Name.",
         ),
-        ({"learner": "Torch"}, "Study learner: must be torch, or module:Name; got 'Torch'. Did you mean 'torch'?"),
+        (
+            {"learner": "Torch"},
+            "Study learner: must be torch, xgboost, lightgbm, catboost, or module:Name; got 'Torch'. Did you mean 'torch'?",
+        ),
         ({"metric": "acuracy"}, "Did you mean 'accuracy'?"),
         ({"metric": "rmse"}, "Study metric: must be a metric for a target of kind label"),
         ({"despite": "gravity"}, "Study despite: must be 'upright'; got 'gravity'."),

@@ -84,7 +84,7 @@ fields:
 metric: log_los
 folds: {scheme: leave_one_group_out}
 upright: true
-learner: lightgbm
+learner: lightgbn
 augment: {mirror: 0.5, rotate_deg: [-30, 30]}
 """,
     "meaning": """\

@@ -13,7 +13,7 @@ from tamesu.batches import make_batches
 from tamesu.document import config_from_mapping
 from tamesu.feed import make_feed
 from tamesu.fields import ImageField, LabelField, LabelsField, NumberField
-from tamesu.learners.torch_fitted import network_inputs
+from tamesu.learners.network_inputs import table_inputs
 from tamesu.preprocess import fit_inputs
 from tamesu.recipe import make_recipe
 from tamesu.targets import make_target
@@ -165,7 +165,7 @@ ROWS = toy_pictures(12)
 
 
 def batch_of(recipe):
-    inputs = fit_inputs(ROWS, network_inputs(recipe))
+    inputs = fit_inputs(ROWS, table_inputs(recipe))
     made = {name: make_target(name, one, ROWS.classes.get((name, one.kind), ())) for name, one in recipe.targets.items()}
     made = {name: one.fit(ROWS.values(name, one.field)) for name, one in made.items()}
     (batch,) = make_batches(make_feed(ROWS, recipe, inputs, made), 12, epoch=0, n_threads=0)

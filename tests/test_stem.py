@@ -10,7 +10,8 @@ from torch import nn  # noqa: E402
 
 from tamesu.config import InputGroup, ModelConfig  # noqa: E402
 from tamesu.nets.backbones import check_model, make_backbone  # noqa: E402
-from tamesu.nets.heads import InputShape, Network  # noqa: E402
+from tamesu.nets.heads import Network  # noqa: E402
+from tamesu.nets.shapes import InputShape  # noqa: E402
 from tamesu.nets.stem import Balance, BalancedColumns, BalancedConv2d, BalancedStem, balance_backbone  # noqa: E402
 
 GROUPS = {"few": 2, "many": 50}

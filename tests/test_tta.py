@@ -26,10 +26,11 @@ from tamesu.fields import (  # noqa: E402
     PointsField,
     VectorField,
 )
+from tamesu.learners.network_inputs import table_inputs  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
-from tamesu.learners.torch_fitted import FittedTorch, network_inputs  # noqa: E402
+from tamesu.learners.torch_fitted import FittedTorch  # noqa: E402
 from tamesu.maps import Maps, identity_maps, make_maps  # noqa: E402
-from tamesu.nets.heads import InputShape  # noqa: E402
+from tamesu.nets.shapes import InputShape  # noqa: E402
 from tamesu.preprocess import fit_inputs  # noqa: E402
 from tamesu.targets import make_target  # noqa: E402
 from tamesu.testing import ArrayPictures, toy_recipe  # noqa: E402
@@ -224,7 +225,7 @@ class Oracle(TorchLearner):
 def oracle(rows: Dataset, size: tuple[int, int], **tta: Any) -> np.ndarray:
     field = PointsField(target=True, names=("head",))
     recipe = toy_recipe({"picture": ImageField(), "head": field}, size).model_copy(update={"tta": TtaConfig(**tta)})
-    inputs, shape = fit_inputs(rows, network_inputs(recipe)), InputShape({"picture": {"picture": 1}}, size, 0, ())
+    inputs, shape = fit_inputs(rows, table_inputs(recipe)), InputShape({"picture": {"picture": 1}}, size, 0, ())
     targets = {"head": make_target("head", field)}
     return FittedTorch(Oracle(), recipe, torch.nn.Identity(), shape, inputs, targets, [], torch.device("cpu")).predict(rows)[
         "head"
@@ -252,7 +253,7 @@ def test_points_come_back_through_a_frame_of_another_shape_and_through_drawn_map
 def test_views_are_the_picture_itself_then_the_symmetries_then_draws():
     rows = needles(6)
     recipe = recipe_of("way", augment={"turn": 0.5, "translate": 0.2}, tta={"mirror": True, "turns": True, "draws": 2})
-    inputs = fit_inputs(rows, network_inputs(recipe))
+    inputs = fit_inputs(rows, table_inputs(recipe))
     feed = tta_feed(make_feed(rows, recipe, inputs, {}), rows, recipe, inputs)
     targets = {"way": make_target("way", TARGETS["way"], tuple(WAYS))}
     first, *others = tta_views(feed, recipe.tta, targets)
@@ -271,7 +272,7 @@ def test_a_mirror_that_says_nothing_is_not_looked_through():
     recipe = recipe_of(
         fields={"side": LabelField(target=True, mirror="never", turn="same")}, tta={"mirror": True, "turns": True}
     )
-    inputs = fit_inputs(rows, network_inputs(recipe))
+    inputs = fit_inputs(rows, table_inputs(recipe))
     feed = tta_feed(make_feed(rows, recipe, inputs, {}), rows, recipe, inputs)
     views = tta_views(feed, recipe.tta, {"side": make_target("side", recipe.fields["side"], ("left", "right"))})
     assert [int(view(np.arange(6)).elements[0]) for view in views[1:]] == [1, 2, 3]
@@ -331,7 +332,7 @@ def test_without_tables_of_pictures_nothing_changes():
 def test_scored_batches_carry_their_maps():
     rows = needles(5, shape=(20, 40))
     recipe = recipe_of("eyes")
-    inputs = fit_inputs(rows, network_inputs(recipe))
+    inputs = fit_inputs(rows, table_inputs(recipe))
     (batch,) = make_batches(make_feed(rows, recipe, inputs, {}), 8, n_threads=0)
     np.testing.assert_array_equal(batch.maps["picture"].source, [[20, 40]] * 5)
     np.testing.assert_allclose(batch.maps["picture"].matrix[0, :2, :2], [[0.4, 0], [0, 0.8]])

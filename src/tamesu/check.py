@@ -30,7 +30,8 @@ ACTIVATIONS = (
     "sigmoid",
     "identity",
 )  # as in nets.activations, which needs PyTorch to be read
-LATER_LEARNERS = ("keras", "xgboost", "lightgbm", "catboost", "sklearn")
+LEARNERS = ("torch", "xgboost", "lightgbm", "catboost")
+LATER_LEARNERS = ("keras", "sklearn")
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 TIMM_NAME = re.compile(r"timm:[A-Za-z0-9_.\-/:]+")
 MAX_REPAIRS = 5
@@ -257,9 +258,10 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
     learner, model = config.learner, config.model
     if learner in LATER_LEARNERS:
         hint = say(" {name} is not in this version; a learner of your own is module:Name.", name=learner)
-        yield must_be(("learner",), say("torch, or module:Name"), learner, hint)
-    elif learner != "torch" and not DOTTED_NAME.fullmatch(learner):
-        yield must_be(("learner",), say("torch, or module:Name"), learner, did_you_mean(learner, ["torch"]))
+        yield must_be(("learner",), say("{names}, or module:Name", names=", ".join(LEARNERS)), learner, hint)
+    elif learner not in LEARNERS and not DOTTED_NAME.fullmatch(learner):
+        rule = say("{names}, or module:Name", names=", ".join(LEARNERS))
+        yield must_be(("learner",), rule, learner, did_you_mean(learner, LEARNERS))
     if learner != "torch":
         return
     if model.activation not in ACTIVATIONS:

@@ -184,6 +184,14 @@ class TrainConfig(Section):
     seed: NonNegativeInt = 0
 
 
+class TreesConfig(Section):
+    """Gradient boosting (xgboost, lightgbm, catboost): what the libraries have in common, and the rest as they call it."""
+
+    rounds: PositiveInt | Literal["auto"] = "auto"  # auto: by an inner split of the training rows
+    learning_rate: PositiveFloat = 0.1
+    params: dict[str, bool | int | float | str] = {}  # parameters of the library, by its own names
+
+
 class VerdictConfig(Section):
     """How ideas are judged."""
 
@@ -213,6 +221,7 @@ class StudyConfig(Section):
     learner: str = "torch"
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    trees: TreesConfig = TreesConfig()
     verdict: VerdictConfig = VerdictConfig()
     draft: bool = False  # three folds: quicker and coarser
     ideas: dict[str, dict[str, Any]] = {}

@@ -21,6 +21,9 @@ EXTRAS = {  # package → the extra that brings it
     "safetensors": "torch",
     "torchvision": "timm",
     "timm": "timm",
+    "xgboost": "trees",
+    "lightgbm": "trees",
+    "catboost": "trees",
     "sqlalchemy": "sql",
 }
 

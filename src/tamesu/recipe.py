@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import NonNegativeInt, field_validator
 
 from tamesu.check import Examined, examine, raise_mistakes
-from tamesu.config import AugmentConfig, ChannelsConfig, ModelConfig, Section, StudyConfig, TrainConfig, TtaConfig
+from tamesu.config import AugmentConfig, ChannelsConfig, ModelConfig, Section, StudyConfig, TrainConfig, TreesConfig, TtaConfig
 from tamesu.fields import Field
 from tamesu.fields.derived import with_sources
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
@@ -40,6 +40,7 @@ class Recipe(Section):
     learner: str
     model: ModelConfig
     train: TrainConfig
+    trees: TreesConfig = TreesConfig()
 
     @field_validator("fields")
     @classmethod
@@ -143,6 +144,7 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         learner=config.learner,
         model=config.model,
         train=config.train,
+        trees=config.trees,
     )
 
 

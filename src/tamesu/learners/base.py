@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tamesu.recipe import Recipe
 
 OnEpoch = Callable[[int, float], None]
-BUILT_IN = {"torch": "tamesu.learners.torch:TorchLearner"}
+BUILT_IN = {
+    "torch": "tamesu.learners.torch:TorchLearner",
+    "xgboost": "tamesu.learners.trees:XGBoostLearner",
+    "lightgbm": "tamesu.learners.trees:LightGBMLearner",
+    "catboost": "tamesu.learners.trees:CatBoostLearner",
+}
 NAME_FILE = "learner.json"
 
 

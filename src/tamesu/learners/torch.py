@@ -20,9 +20,9 @@ from tamesu.errors import ConfigError
 from tamesu.feed import Feed, make_feed
 from tamesu.fields import PictureField
 from tamesu.learners.base import OnEpoch
-from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch, network_inputs
+from tamesu.learners.network_inputs import fit_series_inputs, fit_target, head_of, input_shape, table_inputs
+from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch
 from tamesu.learners.torch_heads import HeadWatch, HeadWeights
-from tamesu.learners.torch_inputs import fit_series_inputs, fit_target, head_of, input_shape
 from tamesu.learners.torch_steps import (
     Average,
     Training,
@@ -35,8 +35,9 @@ from tamesu.learners.torch_steps import (
 from tamesu.losses import loss_of, mixed_loss
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
-from tamesu.nets.heads import InputShape, Network, Standardise
+from tamesu.nets.heads import Network, Standardise
 from tamesu.nets.health import N_WATCHED_EPOCHS, Watch
+from tamesu.nets.shapes import InputShape
 from tamesu.pixels import FittedPixels, fit_pixels
 from tamesu.preprocess import fit_inputs
 from tamesu.stacks import make_stacks
@@ -93,7 +94,7 @@ class TorchLearner:
         with quiet_random_state(seed, place):
             series = fit_series_inputs(rows, recipe)
             targets = self.make_targets(rows, recipe, series)
-            inputs = fit_inputs(rows, network_inputs(recipe))
+            inputs = fit_inputs(rows, table_inputs(recipe))
             feed = make_feed(rows, recipe, inputs, targets, series)
             pixels = fit_pixels(feed)
             feed = feed.with_ranges({name: (one.low, one.high) for name, one in pixels.items()})

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tamesu.arrows import ArrowField
 from tamesu.batches import InnerMaps, make_batches, maps_of
 from tamesu.errors import FitError
 from tamesu.feed import Feed, law_inputs, make_feed
-from tamesu.fields import Field, LabelField, NumberField, some_rows
+from tamesu.fields import some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
 from tamesu.learners.torch_steps import count_batch_threads
 from tamesu.maps import Maps
-from tamesu.nets.heads import InputShape
+from tamesu.nets.shapes import InputShape
 from tamesu.preprocess import FittedInputs
 from tamesu.recipe import Recipe
 from tamesu.series_inputs import FittedSeries
@@ -156,8 +155,3 @@ def load_fitted_torch(learner: TorchLearner, folder: Path) -> FittedTorch:
     inputs = FittedInputs.load(folder / "inputs")
     series = FittedSeries.load(folder / "series") if shape.series else None
     return FittedTorch(learner, recipe, network, shape, inputs, targets, kept["log"], torch.device("cpu"), series)
-
-
-def network_inputs(recipe: Recipe) -> dict[str, Field]:
-    """The inputs that are columns of the table."""
-    return {name: field for name, field in recipe.inputs.items() if isinstance(field, LabelField | NumberField | ArrowField)}

@@ -13,7 +13,7 @@ from tamesu.targets.maps import grid_of
 from tamesu.texts import say
 
 if TYPE_CHECKING:
-    from tamesu.nets.heads import Head
+    from tamesu.nets.shapes import Head
 
 N_HIDDEN = 64
 

@@ -1,12 +1,13 @@
-"""What the PyTorch learner fits on the training rows before a network is made, and the shapes that follow from it."""
+"""What a network's learner fits on the training rows before the network is made, and the shapes that follow from it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tamesu.arrows import ArrowField
 from tamesu.feed import Feed
-from tamesu.fields import SeriesField
-from tamesu.nets.heads import Head, InputShape
+from tamesu.fields import Field, LabelField, NumberField, SeriesField
+from tamesu.nets.shapes import Head, InputShape
 from tamesu.preprocess import FittedInputs
 from tamesu.series_inputs import FittedSeries, fit_series
 from tamesu.stacks import has_depth_channels, make_stacks
@@ -53,3 +54,8 @@ def head_of(target: Target, size: tuple[int, int]) -> Head:
     """What the network predicts for a target."""
     auxiliary = target.field.auxiliary
     return Head(target.n_outputs, target.spread, target.along, "late" if auxiliary is None else auxiliary.branch, size)
+
+
+def table_inputs(recipe: Recipe) -> dict[str, Field]:
+    """The inputs that are columns of the table."""
+    return {name: field for name, field in recipe.inputs.items() if isinstance(field, LabelField | NumberField | ArrowField)}
