@@ -18,6 +18,7 @@ from tamesu.influence import declared, influential
 from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
+from tamesu.unused import KNOWN, SECTIONS, unused_settings, used_settings
 
 BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
@@ -100,10 +101,11 @@ class Recipe(Section):
             settings = influential(self)
         else:
             fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
-            settings = {
-                **self.model_dump(exclude={"fields", "upright", "despite"}),
-                "fields": {name: declared(field, {"column"}) for name, field in fields.items()},
-            }
+            settings = self.model_dump(exclude={"fields", "upright", "despite"})
+            if self.learner in KNOWN:
+                sections = {name: settings.pop(name) for name in SECTIONS}
+                settings |= used_settings(self.learner, sections)
+            settings["fields"] = {name: declared(field, {"column"}) for name, field in fields.items()}
         return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -193,12 +195,15 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
             for variant in expanded.variants
         ]
         changing = [arm for arm in made if arm.recipe.training_json() != arms[0].recipe.training_json()]
-        if made and not changing:
+        unused = [one for arm in made for one in unused_settings(arm.patch, {arm.recipe.learner}, ("ideas", name))]
+        mistakes += dict.fromkeys(unused)
+        if made and not changing and not unused:
             mistakes.append(_changes_nothing(name, patch, made, arms[0]))
         elif len(changing) < len(made):
             same = ", ".join(arm.name for arm in made if arm not in changing)
             notes.append(say("ideas.{name}: left out {same}: that is the baseline.", name=name, same=same))
         arms += changing
+    mistakes += unused_settings(raw, {arm.recipe.learner for arm in arms}) if sound else []
     return ArmPlan(arms, notes + _equal_arms(arms), mistakes)
 
 

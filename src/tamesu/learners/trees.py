@@ -55,8 +55,6 @@ class TreesLearner:
             cannot.append((f"fields.{name}.loss", say("another loss than its own")))
         if recipe.augment.balance:
             cannot.append(("augment.balance", say("rows drawn by their class")))
-        if recipe.train.label_smoothing:
-            cannot.append(("train.label_smoothing", say("label smoothing")))
         sentences = [
             say("{learner} cannot use {what} ({where}). Remove it, or put it in an idea with learner: torch.", **each)
             for each in ({"learner": recipe.learner, "what": what, "where": where} for where, what in cannot)
