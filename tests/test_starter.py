@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -330,3 +331,15 @@ def test_leaks_and_names_are_left_out(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "train.csv", index=False)
     config, _ = loaded(init_study(tmp_path), tmp_path / "runs")
     assert set(config.fields) == {"size", "y"}
+
+
+@pytest.mark.parametrize("installed", ["lightgbm", "catboost", None])
+def test_of_a_table_the_first_idea_is_boosting(tmp_path: Path, installed: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    trees = {"lightgbm", "xgboost", "catboost"} - {installed}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in trees else found(name, *rest))
+    pd.DataFrame({"x": np.arange(60) / 7, "y": ["u", "v", "v"] * 20}).to_csv(tmp_path / "train.csv", index=False)
+    config, _ = loaded(init_study(tmp_path), tmp_path / "runs")
+    assert next(iter(config.ideas)) == ("boosted" if installed else "longer")
+    if installed:
+        assert config.ideas["boosted"] == {"learner": installed}

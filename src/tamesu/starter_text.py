@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -60,9 +61,9 @@ def ideas(sketch: Sketch) -> dict[str, dict[str, Any]]:
             "translate": {"augment": {"translate": 0.15}},
         }
     found: dict[str, dict[str, Any]] = {
+        **_boosted(sketch),
         "longer": {"train": {"epochs": 40}},
         "wider": {"model": {"hidden": 128}},
-        "less-dropout": {"model": {"dropout": 0.0}},
     }
     holes = [column.name for column, kind in sketch.features if kind == "number" and column.n_missing]
     if holes:
@@ -70,6 +71,12 @@ def ideas(sketch: Sketch) -> dict[str, dict[str, Any]]:
     else:
         found["slower"] = {"train": {"learning_rate": 0.001}}
     return found
+
+
+def _boosted(sketch: Sketch) -> dict[str, dict[str, Any]]:
+    """The first question of a table: would gradient boosting do better?"""
+    installed = [one for one in ("lightgbm", "xgboost", "catboost") if importlib.util.find_spec(one)]
+    return {"boosted": {"learner": installed[0]}} if installed and sketch.target_kind in ("label", "number") else {}
 
 
 def scalar(value: object) -> str:
