@@ -521,3 +521,12 @@ def _chromium(folder, *arguments):
     ]
     command = ["chromium", *flags, f"--user-data-dir={folder / 'profile'}", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+
+
+@pytest.mark.parametrize("make", STUDIES)
+def test_a_notebook_shows_the_table_and_not_the_arrays(make):
+    shown = repr(make())
+    assert len(shown) < 6000
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    assert "array(" not in shown
+    assert all(arm.name in shown for arm in make().ideas)

@@ -86,9 +86,9 @@ class BaselineResult:
     maps: Mapping[str, Any] | None = None  # as of an idea
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyResult:
-    """All that a report or a JSON document says."""
+    """All that a report or a JSON document says; shows itself as the table of the command line."""
 
     study: str
     lang: str
@@ -120,3 +120,8 @@ class StudyResult:
     command: str = ""
     target_period: float | None = None  # of an angle, in its own unit
     stopped: str = ""  # "budget", "interrupted", or "": it ran to its end
+
+    def __repr__(self) -> str:
+        from tamesu.report.table import plain_table
+
+        return plain_table(self)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tamesu.report import words
+from tamesu.report.summary import summarise
 from tamesu.report.words import Amounts, half_width
 from tamesu.texts import say
 
+if TYPE_CHECKING:
+    from tamesu.results import StudyResult
+
+PLAIN_WIDTH = 100
 SIGNS = {"helps": "▲", "hurts": "▼", "same": "=", "undecided": "?", "waiting": "…", "failed": "!"}
 STYLES = {
     "helps": "bold green",
@@ -44,6 +51,14 @@ def verdict_table(summary: Mapping[str, Any]) -> Table:
             word.append("\n  " + (say("confirmed") if idea["confirmed"] else say("suggestive")), style="dim")
         table.add_row(Text(idea["arm"]), word, _gain(idea, summary), words.count(idea["n_trainings"]), Text(words.advice(idea)))
     return table
+
+
+def plain_table(result: StudyResult) -> str:
+    """The same as text, for a notebook."""
+    console = Console(file=io.StringIO(), width=PLAIN_WIDTH)
+    with console.capture() as captured:
+        console.print(verdict_table(summarise(result)))
+    return captured.get().rstrip()
 
 
 def _gain(idea: Mapping[str, Any], summary: Mapping[str, Any]) -> Text:
