@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
 from tamesu.check_maps import map_mistakes
 from tamesu.check_outputs import output_mistakes
-from tamesu.config import StudyConfig
+from tamesu.config import ModelConfig, StudyConfig
 from tamesu.errors import ConfigError
 from tamesu.fields import Field
+from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
 from tamesu.texts import say
 
@@ -30,10 +31,10 @@ ACTIVATIONS = (
     "sigmoid",
     "identity",
 )  # as in nets.activations, which needs PyTorch to be read
-LEARNERS = ("torch", "xgboost", "lightgbm", "catboost")
-LATER_LEARNERS = ("keras", "sklearn")
-DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-TIMM_NAME = re.compile(r"timm:[A-Za-z0-9_.\-/:]+")
+BACKBONES = {  # by learner, names beside tiny and module:function
+    "torch": re.compile(r"timm:[A-Za-z0-9_.\-/:]+"),
+    "keras": re.compile(r"applications:[A-Za-z0-9_]+"),
+}
 MAX_REPAIRS = 5
 
 
@@ -256,13 +257,12 @@ def _channels(config: StudyConfig) -> Iterator[Mistake]:
 
 def _learner(config: StudyConfig) -> Iterator[Mistake]:
     learner, model = config.learner, config.model
-    if learner in LATER_LEARNERS:
-        hint = say(" {name} is not in this version; a learner of your own is module:Name.", name=learner)
-        yield must_be(("learner",), say("{names}, or module:Name", names=", ".join(LEARNERS)), learner, hint)
-    elif learner not in LEARNERS and not DOTTED_NAME.fullmatch(learner):
-        rule = say("{names}, or module:Name", names=", ".join(LEARNERS))
+    if learner not in LEARNERS and not OWN.fullmatch(learner) and not ESTIMATOR.fullmatch(learner):
+        rule = say(
+            "{names}, an estimator such as sklearn.ensemble.RandomForestClassifier, or module:Name", names=", ".join(LEARNERS)
+        )
         yield must_be(("learner",), rule, learner, did_you_mean(learner, LEARNERS))
-    if learner != "torch":
+    if learner not in NETWORKS:
         return
     if model.activation not in ACTIVATIONS:
         yield must_be(
@@ -272,14 +272,22 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
     early = [name for name, one in config.fields.items() if one.auxiliary is not None and one.auxiliary.branch == "early"]
     if early and backbone != "tiny" and any(one.is_picture and one.is_given for one in config.fields.values()):
         yield must_be(("fields", early[0], "aux", "branch"), say("late or own with backbone {name}", name=backbone), "early")
-    if backbone != "tiny" and not TIMM_NAME.fullmatch(backbone) and not DOTTED_NAME.fullmatch(backbone):
+    yield from _backbone(learner, model)
+
+
+def _backbone(learner: str, model: ModelConfig) -> Iterator[Mistake]:
+    backbone, named = model.backbone, {"torch": "timm:<name>", "keras": "applications:<name>"}[learner]
+    known = backbone == "tiny" or BACKBONES[learner].fullmatch(backbone) or OWN.fullmatch(backbone)
+    other = next((one for one, pattern in BACKBONES.items() if pattern.fullmatch(backbone)), learner)
+    if other != learner:
+        hint = say(" {name} is for learner: {other}.", name=backbone, other=other)
+        yield must_be(("model", "backbone"), say("tiny, {named}, or module:function", named=named), backbone, hint)
+    elif not known:
         hint = did_you_mean(backbone, ["tiny"])
         if not hint and re.fullmatch(r"[A-Za-z0-9_.\-]+", backbone):
-            hint = say(" For a timm model write timm:{name}.", name=backbone)
-        yield must_be(("model", "backbone"), say("tiny, timm:<name>, or module:function"), backbone, hint)
-    if model.weights != "none" and not backbone.startswith("timm:"):
-        yield must_be(
-            ("model", "weights"),
-            say("none with backbone {backbone}: weights are for timm:<name>", backbone=backbone),
-            model.weights,
-        )
+            kind, start = named.split(":")[0], named.replace("<name>", backbone)
+            hint = say(" For a {kind} model write {start}.", kind=kind, start=start)
+        yield must_be(("model", "backbone"), say("tiny, {named}, or module:function", named=named), backbone, hint)
+    if model.weights != "none" and not backbone.startswith(named.split(":")[0] + ":"):
+        rule = say("none with backbone {backbone}: weights are for {named}", backbone=backbone, named=named)
+        yield must_be(("model", "weights"), rule, model.weights)

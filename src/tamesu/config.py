@@ -149,9 +149,11 @@ class InputGroup(Section):
 
 
 class ModelConfig(Section):
-    """The PyTorch learner's network."""
+    """A network: of the PyTorch learner, or of Keras."""
 
-    backbone: str = "tiny"  # tiny | timm:<name> | your_module:build_backbone
+    # tiny | timm:<name> (torch) | applications:<name> (keras) | your_module:build_backbone
+    backbone: str = "tiny"
+    backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"  # of keras; auto: the first of these that is installed
     width: PositiveInt = 32  # tiny: channels of the first stage
     depth: PositiveInt = 1  # tiny: blocks a stage
     activation: str = "relu"
@@ -171,7 +173,7 @@ class TrainConfig(Section):
 
     epochs: PositiveInt = 20
     batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 0.005
+    learning_rate: PositiveFloat | Literal["auto"] = "auto"  # auto: see `TrainConfig.decided`
     weight_decay: NonNegativeFloat = 0.05
     warmup_fraction: Fraction = 0.1
     label_smoothing: Annotated[float, Setting(ge=0, lt=1)] = 0.0
@@ -183,6 +185,23 @@ class TrainConfig(Section):
     compile: bool = False
     seed: NonNegativeInt = 0
 
+    def decided(self, *, table_only: bool, pretrained: bool) -> DecidedTrainConfig:
+        """The same with nothing left open.
+
+        Args:
+            table_only: No input is a picture or a series: a few steps at a low rate learn a table, more learn it by heart.
+            pretrained: The network starts from weights that are not to be forgotten.
+        """
+        rate = 0.001 if table_only else 0.0005 if pretrained else 0.005
+        said = {"learning_rate": rate} if self.learning_rate == "auto" else {}
+        return DecidedTrainConfig(**self.model_dump() | said)
+
+
+class DecidedTrainConfig(TrainConfig):
+    """What a network is trained with."""
+
+    learning_rate: PositiveFloat = 0.005
+
 
 class TreesConfig(Section):
     """Gradient boosting (xgboost, lightgbm, catboost): what the libraries have in common, and the rest as they call it."""
@@ -190,6 +209,30 @@ class TreesConfig(Section):
     rounds: PositiveInt | Literal["auto"] = "auto"  # auto: by an inner split of the training rows
     learning_rate: PositiveFloat = 0.1
     params: dict[str, bool | int | float | str] = {}  # parameters of the library, by its own names
+
+
+class SklearnConfig(Section):
+    """An estimator of scikit-learn's kind (`learner: sklearn.ensemble.RandomForestClassifier`)."""
+
+    params: dict[str, bool | int | float | str | None] = {}  # of the estimator, by its own names
+
+
+class FeaturesConfig(Section):
+    """What trees and scikit-learn's estimators, which take tables alone, are given of pictures and series."""
+
+    pictures: tuple[Literal["size", "colour", "texture"], ...] = ("size", "colour", "texture")
+    series: tuple[Literal["statistics", "spectrum"], ...] = ("statistics", "spectrum")
+    # none | pretrained: what the network of `model` with its weights makes of a picture | trained: what networks of `model` and
+    # `train`, cross-fitted inside the training rows, predict
+    network: Literal["none", "pretrained", "trained"] = "none"
+
+
+class EnsembleConfig(Section):
+    """Several arms of the study joined into one."""
+
+    members: tuple[str, ...] = ()  # baseline, and ideas or arms by name; (): no ensemble
+    method: Literal["mean", "rank_mean", "stack"] = "mean"  # stack: non-negative least squares, cross-fitted
+    seeds: PositiveInt = 1  # trainings of each member, with seeds of their own
 
 
 class VerdictConfig(Section):
@@ -222,6 +265,10 @@ class StudyConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     trees: TreesConfig = TreesConfig()
+    sklearn: SklearnConfig = SklearnConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    device: Literal["auto", "cpu", "gpu", "tpu"] = "auto"  # where trainings run; auto: all GPUs there are, else the CPU
     verdict: VerdictConfig = VerdictConfig()
     draft: bool = False  # three folds: quicker and coarser
     ideas: dict[str, dict[str, Any]] = {}

@@ -10,15 +10,27 @@ from typing import Any, NamedTuple
 from pydantic import NonNegativeInt, field_validator
 
 from tamesu.check import Examined, examine, raise_mistakes
-from tamesu.config import AugmentConfig, ChannelsConfig, ModelConfig, Section, StudyConfig, TrainConfig, TreesConfig, TtaConfig
+from tamesu.config import (
+    AugmentConfig,
+    ChannelsConfig,
+    DecidedTrainConfig,
+    FeaturesConfig,
+    ModelConfig,
+    Section,
+    SklearnConfig,
+    StudyConfig,
+    TreesConfig,
+    TtaConfig,
+)
 from tamesu.fields import Field
 from tamesu.fields.derived import with_sources
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
 from tamesu.influence import declared, influential
+from tamesu.learners.names import NETWORKS, kind_of
 from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
-from tamesu.unused import KNOWN, SECTIONS, unused_settings, used_settings
+from tamesu.unused import SECTIONS, unused_settings, used_settings
 
 BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
@@ -40,8 +52,10 @@ class Recipe(Section):
     tta: TtaConfig = TtaConfig()
     learner: str
     model: ModelConfig
-    train: TrainConfig
+    train: DecidedTrainConfig
     trees: TreesConfig = TreesConfig()
+    sklearn: SklearnConfig = SklearnConfig()
+    features: FeaturesConfig = FeaturesConfig()
 
     @field_validator("fields")
     @classmethod
@@ -97,12 +111,13 @@ class Recipe(Section):
         Left out: fields that no learner reads, the columns' names (their content counts, with the data), and what the
         built-in learner makes no use of here (see `influence`).
         """
-        if self.learner == "torch":
+        if self.learner in NETWORKS:
             settings = influential(self)
+            settings |= used_settings(self.learner, {name: settings[name] for name in ("model", "train")})
         else:
             fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
             settings = self.model_dump(exclude={"fields", "upright", "despite"})
-            if self.learner in KNOWN:
+            if kind_of(self.learner):
                 sections = {name: settings.pop(name) for name in SECTIONS}
                 settings |= used_settings(self.learner, sections)
             settings["fields"] = {name: declared(field, {"column"}) for name, field in fields.items()}
@@ -134,6 +149,7 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         config: The study.
         size: What `size: auto` stands for, (h, w).
     """
+    seen = any(field.is_given and (field.is_picture or field.kind == "series") for field in config.fields.values())
     return Recipe(
         fields=config.fields,
         upright=config.upright,
@@ -145,8 +161,10 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         tta=config.tta,
         learner=config.learner,
         model=config.model,
-        train=config.train,
+        train=config.train.decided(table_only=not seen, pretrained=config.model.weights != "none"),
         trees=config.trees,
+        sklearn=config.sklearn,
+        features=config.features,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamesu.config import AugmentConfig, ModelConfig, TrainConfig
+from tamesu.config import AugmentConfig, DecidedTrainConfig, ModelConfig
 from tamesu.dataset import Dataset
 from tamesu.draws import Draws, make_draws, row_keys
 from tamesu.fields import AngleField, Boxes, Field, FieldBase, ImageField, LabelField, NumberField
@@ -138,7 +138,7 @@ def toy_recipe(fields: dict[str, Field], size: Size = (0, 0), **sections: Any) -
         augment=AugmentConfig(**sections.get("augment", {})),
         learner=sections.get("learner", "torch"),
         model=ModelConfig(**{"width": 8, "depth": 1, "hidden": 16} | sections.get("model", {})),
-        train=TrainConfig(**quick | sections.get("train", {})),
+        train=DecidedTrainConfig(**quick | sections.get("train", {})),
     )
 
 

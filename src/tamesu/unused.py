@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tamesu.config import StudyConfig
+from tamesu.learners.names import NETWORKS, SKLEARN, TREES, kind_of
 from tamesu.mistakes import Mistake, Path
 from tamesu.texts import say
 
-NETWORKS = ("torch", "keras")
-TREES = ("xgboost", "lightgbm", "catboost")
 SEEDED = "train.seed"  # every learner's
 USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the learners that make use of it
     "channels": NETWORKS,
@@ -18,8 +17,14 @@ USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the l
     "augment.balance": (*NETWORKS, *TREES),
     "tta": NETWORKS,
     "model": NETWORKS,
+    "model.backend": ("keras",),
     "train": NETWORKS,
+    "train.report": ("torch",),
+    "train.channels_last": ("torch",),
+    "train.compile": ("torch",),
     "trees": TREES,
+    "sklearn": (SKLEARN,),
+    "features": (*TREES, SKLEARN),
 }
 SECTIONS = tuple(one for one in USERS if "." not in one)
 KNOWN = {name for names in USERS.values() for name in names}
@@ -33,13 +38,14 @@ def unused_settings(said: Mapping[str, Any], learners: Collection[str], at: Path
         learners: Of the arms that what is said is for.
         at: Where in the study it is said.
     """
-    if not KNOWN.issuperset(learners):
+    kinds = {kind_of(one) for one in learners}
+    if "" in kinds:
         return
     for section in SECTIONS:
         written = said.get(section)
         for name, value in written.items() if isinstance(written, Mapping) else ():
             users = _users(f"{section}.{name}")
-            if users.isdisjoint(learners) and not _is_default(section, name, value):
+            if users.isdisjoint(kinds) and not _is_default(section, name, value):
                 text = say(
                     "{learner} cannot use {setting}. Remove it, or put it in an idea with learner: {user}.",
                     learner=", ".join(sorted(learners)),
@@ -50,9 +56,10 @@ def unused_settings(said: Mapping[str, Any], learners: Collection[str], at: Path
 
 
 def used_settings(learner: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those of `settings`, by section, that this learner makes use of."""
+    """Those of `settings`, by section, that this learner, which is none of one's own, makes use of."""
+    kind = kind_of(learner)
     kept = {
-        section: {name: one for name, one in of.items() if learner in _users(f"{section}.{name}")}
+        section: {name: one for name, one in of.items() if kind in _users(f"{section}.{name}")}
         for section, of in settings.items()
     }
     return {section: of for section, of in kept.items() if of}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from tamesu.errors import ConfigError, StoreError, suggest
+from tamesu.learners.names import CLASSES, EXTRAS, LEARNERS, kind_of
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from tamesu.recipe import Recipe
 
 OnEpoch = Callable[[int, float], None]
-BUILT_IN = {
-    "torch": "tamesu.learners.torch:TorchLearner",
-    "xgboost": "tamesu.learners.trees:XGBoostLearner",
-    "lightgbm": "tamesu.learners.trees:LightGBMLearner",
-    "catboost": "tamesu.learners.trees:CatBoostLearner",
-}
 NAME_FILE = "learner.json"
 
 
@@ -72,27 +67,29 @@ class Learner(Protocol):
 
 
 def make_learner(name: str) -> Learner:
-    """The learner a study names: `torch`, or a class of your own by dotted name, `my_module:MyLearner`.
+    """The learner a study names: `torch`, an estimator `sklearn.svm.SVC`, or a class of your own, `my_module:MyLearner`.
 
     Raises:
         ConfigError: There is no such learner, or what it needs is not installed.
     """
-    target = BUILT_IN.get(name, name)
+    kind = kind_of(name)
+    target = CLASSES.get(kind, name)
     module_name, _, class_name = target.partition(":")
     if not class_name:
         raise ConfigError(
             say(
                 "learner: must be a learner of tamesu or my_module:MyLearner; got {value!r}.{hint}",
                 value=name,
-                hint=suggest(name, BUILT_IN),
+                hint=suggest(name, LEARNERS),
             )
         )
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
-        if name not in BUILT_IN:
+        if not kind:
             raise ConfigError(say("learner: must be importable; got {value!r}: {error}.", value=name, error=error)) from error
-        text = say("learner: {value} needs a package ({error}). Run: pip install 'tamesu[torch]'", value=name, error=error)
+        command = f"pip install 'tamesu[{EXTRAS.get(kind, 'torch')}]'"
+        text = say("learner: {value} needs a package ({error}). Run: {command}", value=name, error=error, command=command)
         raise ConfigError(text) from error
     except AttributeError as error:
         raise ConfigError(
@@ -112,7 +109,7 @@ def make_learner(name: str) -> Learner:
 def learner_name(learner: object) -> str:
     """The name under which `make_learner` finds this learner's class."""
     target = f"{type(learner).__module__}:{type(learner).__qualname__}"
-    return next((name for name, built_in in BUILT_IN.items() if built_in == target), target)
+    return next((name for name, built_in in CLASSES.items() if built_in == target), target)
 
 
 def load_fitted(folder: Path) -> Fitted:

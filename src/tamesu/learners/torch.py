@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.batches import Batch, make_batches
-from tamesu.config import TrainConfig
+from tamesu.config import DecidedTrainConfig
 from tamesu.errors import ConfigError
 from tamesu.feed import Feed, make_feed
 from tamesu.fields import PictureField
@@ -150,17 +150,17 @@ class TorchLearner:
             head_watch=HeadWatch(network, main) if watches else None,
         )
 
-    def make_optimizer(self, network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+    def make_optimizer(self, network: nn.Module, settings: DecidedTrainConfig) -> torch.optim.Optimizer:
         """AdamW; weights decay, biases and scales do not."""
         groups = decay_groups(network, settings.weight_decay)
         on = next(network.parameters()).device.type
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=on in {"cpu", "cuda"})
 
-    def make_schedule(self, settings: TrainConfig, n_steps: int) -> Callable[[int], float]:
+    def make_schedule(self, settings: DecidedTrainConfig, n_steps: int) -> Callable[[int], float]:
         """Step to share of the learning rate: a linear warm-up, then half a cosine down to zero."""
         return cosine_with_warmup(n_steps, settings.warmup_fraction)
 
-    def count_steps(self, feed: Feed, settings: TrainConfig) -> int:
+    def count_steps(self, feed: Feed, settings: DecidedTrainConfig) -> int:
         """Steps of the whole training."""
         return settings.epochs * -(-len(feed) // settings.batch_size)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tamesu.config import TrainConfig
+from tamesu.config import DecidedTrainConfig
 from tamesu.learners.torch_heads import HeadWatch, HeadWeights
 from tamesu.targets import Target
 
@@ -38,7 +38,7 @@ class Training:
     optimizer: torch.optim.Optimizer
     schedule: Callable[[int], float]
     average: Average | None
-    settings: TrainConfig
+    settings: DecidedTrainConfig
     targets: dict[str, Target]
     losses: dict[str, Callable[..., Tensor]]
     device: torch.device
@@ -135,7 +135,7 @@ def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]
     return [{"params": decaying, "weight_decay": weight_decay}, {"params": other, "weight_decay": 0.0}]
 
 
-def autocast(settings: TrainConfig, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def autocast(settings: DecidedTrainConfig, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """bfloat16 where the study asks for it, or by itself on a GPU that computes in it."""
     wanted = settings.precision == "bfloat16"
     if settings.precision == "auto" and device.type == "cuda":

@@ -1,0 +1,28 @@
+"""The learners a study can name, and what kind each is; imports none of them."""
+
+from __future__ import annotations
+
+import re
+
+NETWORKS = ("torch", "keras")
+TREES = ("xgboost", "lightgbm", "catboost")
+SKLEARN = "sklearn"  # every estimator by dotted name, `sklearn.ensemble.RandomForestClassifier`
+LEARNERS = (*NETWORKS, *TREES)
+CLASSES = {
+    "torch": "tamesu.learners.torch:TorchLearner",
+    "keras": "tamesu.learners.keras:KerasLearner",
+    "xgboost": "tamesu.learners.trees:XGBoostLearner",
+    "lightgbm": "tamesu.learners.trees:LightGBMLearner",
+    "catboost": "tamesu.learners.trees:CatBoostLearner",
+    SKLEARN: "tamesu.learners.sklearn:SklearnLearner",
+}
+EXTRAS = {"torch": "torch", "keras": "keras", "xgboost": "trees", "lightgbm": "trees", "catboost": "trees"}
+ESTIMATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def kind_of(learner: str) -> str:
+    """torch, keras, xgboost, lightgbm, catboost, or sklearn for an estimator by dotted name; empty for a class of one's own."""
+    if learner in LEARNERS:
+        return learner
+    return SKLEARN if ESTIMATOR.fullmatch(learner) else ""
