@@ -23,13 +23,13 @@ from tamesu.learners.base import OnEpoch
 from tamesu.learners.network import make_targets, prepare
 from tamesu.learners.network_inputs import head_of
 from tamesu.learners.network_loss import target_losses
+from tamesu.learners.schedules import cosine_with_warmup
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch
 from tamesu.learners.torch_heads import HeadWatch, HeadWeights
 from tamesu.learners.torch_steps import (
     Average,
     Training,
     autocast,
-    cosine_with_warmup,
     count_batch_threads,
     decay_groups,
     quiet_random_state,

@@ -1,0 +1,86 @@
+"""Which backend Keras computes with: one a process, chosen before Keras is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tamesu.errors import FitError
+from tamesu.learners.names import BACKENDS
+from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.recipe import Recipe
+
+DISTRIBUTIONS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # the extra that brings each
+
+
+def installed_backends() -> tuple[str, ...]:
+    """Those that are installed, in the order in which `auto` takes them; imports none."""
+    return tuple(one for one in BACKENDS if importlib.util.find_spec(one) is not None)
+
+
+def default_backend() -> str:
+    """What `auto` stands for here: the first that is installed; the first of all where none is, so that check can name it."""
+    return next(iter(installed_backends()), BACKENDS[0])
+
+
+def backend_mistakes(backend: str) -> list[str]:
+    """What is missing for it, one sentence each."""
+    missing = [one for one in ("keras", backend) if importlib.util.find_spec(one) is None]
+    if not missing:
+        return []
+    others = ", ".join(installed_backends()) or "-"
+    command = f"pip install 'tamesu[{DISTRIBUTIONS[backend]},keras]'"
+    return [
+        say(
+            "model.backend: {backend} needs {packages}, not installed here (installed backends: {others}). Run: {command}",
+            backend=backend,
+            packages=", ".join(missing),
+            others=others,
+            command=command,
+        )
+    ]
+
+
+def import_keras(backend: str, *, exact: bool = True) -> Any:
+    """Keras on this backend.
+
+    Args:
+        backend: One of `BACKENDS`.
+        exact: Whether another one, where Keras is there with it already, is an error; what is saved can be read with any.
+
+    Raises:
+        FitError: Keras is not installed, or is there with another backend, which cannot be changed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+    try:
+        import keras
+    except ImportError as error:
+        raise FitError("\n".join(backend_mistakes(backend)) or str(error)) from error
+    if exact and keras.backend.backend() != backend:
+        raise FitError(
+            say(
+                "Keras computes with {found} in this process and cannot change to {backend}. "
+                "Leave n_workers at its default: each training then has a process with its own backend.",
+                found=keras.backend.backend(),
+                backend=backend,
+            )
+        )
+    return keras
+
+
+def start_training(keras: Any, recipe: Recipe, seed: int) -> None:
+    """Everything random from the seed, nothing left of a training before, and numbers of the precision that is asked for."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    is_short = recipe.train.precision == "bfloat16"
+    keras.config.set_dtype_policy("mixed_bfloat16" if is_short else "float32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
