@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tamesu.batches import Batch, make_batches
 from tamesu.errors import FitError
 from tamesu.learners.base import OnEpoch
-from tamesu.learners.keras_backend import backend_mistakes, import_keras, start_training
+from tamesu.learners.keras_backend import backend_mistakes, import_keras, training_state
 from tamesu.learners.keras_batches import arrays_of
 from tamesu.learners.keras_check import network_mistakes
 from tamesu.learners.network import FittedNetwork, load_kept, make_targets, prepare
@@ -59,13 +59,14 @@ class KerasLearner:
             FitError: The backend is missing or another one is in use in this process, or there is no such device.
         """
         keras = import_keras(recipe.model.backend)
-        start_training(keras, recipe, seed)
-        ready = prepare(rows, recipe, self.make_targets)
-        network = self.make_network(recipe, ready.shape, ready.targets)
-        network.set_pixels(ready.pixels)
-        trainer = self.make_trainer(network, recipe, ready.targets, device, n_steps=self.count_steps(ready.feed, recipe))
-        log = [self.train_epoch(trainer, ready.feed, recipe, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
-        trainer.finish()
+        with training_state(keras, recipe, seed):
+            ready = prepare(rows, recipe, self.make_targets)
+            network = self.make_network(recipe, ready.shape, ready.targets)
+            network.set_pixels(ready.pixels)
+            n_steps = self.count_steps(ready.feed, recipe)
+            trainer = self.make_trainer(network, recipe, ready.targets, device, n_steps)
+            log = [self.train_epoch(trainer, ready.feed, recipe, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
+            trainer.finish()
         return FittedKeras(
             self,
             recipe,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import random
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tamesu.errors import FitError
@@ -74,13 +77,23 @@ def import_keras(backend: str, *, exact: bool = True) -> Any:
     return keras
 
 
-def start_training(keras: Any, recipe: Recipe, seed: int) -> None:
-    """Everything random from the seed, nothing left of a training before, and numbers of the precision that is asked for."""
+@contextlib.contextmanager
+def training_state(keras: Any, recipe: Recipe, seed: int) -> Iterator[None]:
+    """Nothing left of a training before, everything random from the seed, and numbers of the precision that is asked for.
+
+    Keras takes its seeds from Python's `random`; its own `set_random_seed` would import TensorFlow on every backend.
+    """
     keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
-    is_short = recipe.train.precision == "bfloat16"
-    keras.config.set_dtype_policy("mixed_bfloat16" if is_short else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.train.precision == "bfloat16" else "float32")
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
+        tensorflow.random.set_seed(seed)
+    kept = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept)
+        keras.config.set_dtype_policy("float32")

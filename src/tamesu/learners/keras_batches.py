@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tamesu.batches import Batch
 
 TYPES = {"uint16": np.float32, "int64": np.int32, "float64": np.float32}  # not every backend computes with the first
+AS_NUMBERS = TYPES | {"int64": np.float32}  # class codes: TensorFlow compares nothing of two types
 
 
 def arrays_of(batch: Batch, n_places: int, with_targets: bool = True) -> dict[str, Any]:
@@ -29,12 +30,12 @@ def arrays_of(batch: Batch, n_places: int, with_targets: bool = True) -> dict[st
     n = batch.n_real
     rows = np.arange(n_places) % n
 
-    def filled(values: NDArray[Any]) -> NDArray[Any]:
+    def filled(values: NDArray[Any], types: Mapping[str, Any] = TYPES) -> NDArray[Any]:
         chosen = values if n == n_places == len(values) else values[rows]
-        return chosen.astype(TYPES.get(str(chosen.dtype), chosen.dtype), copy=False)
+        return chosen.astype(types.get(str(chosen.dtype), chosen.dtype), copy=False)
 
-    def all_filled(values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return {name: filled(one) for name, one in values.items()}
+    def all_filled(values: Mapping[str, NDArray[Any]], types: Mapping[str, Any] = TYPES) -> dict[str, NDArray[Any]]:
+        return {name: filled(one, types) for name, one in values.items()}
 
     weight = (np.arange(n_places) < n).astype(np.float32)
     inputs = {
@@ -49,7 +50,7 @@ def arrays_of(batch: Batch, n_places: int, with_targets: bool = True) -> dict[st
         return {"inputs": inputs}
     out = {
         "inputs": inputs,
-        "targets": all_filled(batch.targets),
+        "targets": all_filled(batch.targets, AS_NUMBERS),
         "known": all_filled(batch.known),
         "laws": all_filled(batch.laws),
         "weight": weight,

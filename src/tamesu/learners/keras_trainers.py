@@ -50,7 +50,7 @@ class TensorFlowTrainer(Trainer):
 
         self._tf = tf
         self._kept = [keras.Variable(one.value, trainable=False, dtype=one.dtype) for one in self.averaged]
-        self._traced = tf.function(self._traced_step, reduce_retracing=False)
+        self._traced = tf.function(self._traced_step, autograph=False)
 
     def _step(self, batch: Arrays, weights: Any, rate: Any, share: Any) -> tuple[Any, Any]:
         out: tuple[Any, Any] = self._traced(batch, weights, rate, share)
@@ -168,7 +168,9 @@ def make_predictor(network: Any) -> Callable[[Arrays], dict[str, Any]]:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        traced: Callable[[Arrays], dict[str, Any]] = tf.function(lambda inputs: network(inputs, training=False))
+        traced: Callable[[Arrays], dict[str, Any]] = tf.function(
+            lambda inputs: network(inputs, training=False), autograph=False
+        )
         return traced
     if backend == "jax":
         import jax
