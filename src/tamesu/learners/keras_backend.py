@@ -85,15 +85,19 @@ def training_state(keras: Any, recipe: Recipe, seed: int) -> Iterator[None]:
     """
     keras.utils.clear_session()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.train.precision == "bfloat16" else "float32")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
+    with contextlib.ExitStack() as before:
+        before.callback(keras.config.set_dtype_policy, "float32")
+        before.callback(random.setstate, random.getstate())
+        random.seed(seed)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow
 
-        tensorflow.config.experimental.enable_op_determinism()
-        tensorflow.random.set_seed(seed)
-    kept = random.getstate()
-    random.seed(seed)
-    try:
+            tensorflow.config.experimental.enable_op_determinism()
+            tensorflow.random.set_seed(seed)
+        if keras.backend.backend() == "torch":
+            import torch
+
+            from tamesu.learners.torch_steps import quiet_random_state
+
+            before.enter_context(quiet_random_state(seed, torch.device("cuda" if torch.cuda.is_available() else "cpu")))
         yield
-    finally:
-        random.setstate(kept)
-        keras.config.set_dtype_policy("float32")
