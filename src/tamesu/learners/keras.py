@@ -59,7 +59,9 @@ class KerasLearner:
             FitError: The backend is missing or another one is in use in this process, or there is no such device.
         """
         keras = import_keras(recipe.model.backend)
-        with training_state(keras, recipe, seed):
+        from tamesu.learners.keras_devices import placed
+
+        with training_state(keras, recipe, seed), placed(recipe.model.backend, device):
             ready = prepare(rows, recipe, self.make_targets)
             network = self.make_network(recipe, ready.shape, ready.targets)
             network.set_pixels(ready.pixels)

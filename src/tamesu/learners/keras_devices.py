@@ -1,11 +1,21 @@
-"""The devices a Keras training runs on: the one its process was given, or all cores of a TPU together."""
+"""The devices a Keras training runs on: the one its process was given, or a TPU.
+
+With JAX all cores of a TPU share the rows of each batch; with TensorFlow one core has them all.
+
+Source:
+    JAX documentation, "Distributed arrays and automatic parallelization"; TensorFlow guide "Use TPUs" (initialisation, manual
+    device placement).
+"""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from tamesu.errors import FitError
 from tamesu.texts import say
+
+PLATFORMS = {"cuda": "gpu", "tpu": "tpu"}  # what JAX calls them
 
 
 def devices_of(backend: str, device: str) -> list[Any] | None:
@@ -16,36 +26,45 @@ def devices_of(backend: str, device: str) -> list[Any] | None:
         device: cpu, cuda, mps or tpu.
 
     Raises:
-        FitError: A device was asked for that the backend does not see.
+        FitError: There is no such device.
     """
-    if device in ("cpu", "mps"):
+    if device != "tpu":
         return None
-    if backend == "jax":
-        return _jax_devices(device)
-    if device == "tpu":
-        raise FitError(say("device: tpu needs model.backend: jax; got {backend}.", backend=backend))
-    if not _sees_gpu(backend):
-        raise _unseen(backend, device)
-    return None
-
-
-def _jax_devices(device: str) -> list[Any] | None:
+    if backend == "torch":
+        raise FitError(say("device: tpu needs model.backend: jax or tensorflow; got {backend}.", backend=backend))
+    if backend == "tensorflow":
+        return None
     import jax
 
-    found = [one for one in jax.devices() if one.platform == {"cuda": "gpu"}.get(device, device)]
+    found = [one for one in jax.devices() if one.platform == PLATFORMS[device]]
     if not found:
-        raise _unseen("jax", device)
-    return found if device == "tpu" else None
+        raise _unseen(backend, device)
+    return found
 
 
-def _sees_gpu(backend: str) -> bool:
-    if backend == "torch":
-        import torch
+def placed(backend: str, device: str) -> contextlib.AbstractContextManager[Any]:
+    """Inside, a training's variables and steps are on the device.
 
-        return bool(torch.cuda.is_available())
-    import tensorflow
+    Raises:
+        FitError: TensorFlow sees no TPU.
+    """
+    if backend != "tensorflow" or device != "tpu":
+        return contextlib.nullcontext()
+    import tensorflow as tf
 
-    return bool(tensorflow.config.list_physical_devices("GPU"))
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise _unseen(backend, device) from error
+    return on_tensorflow(tf.config.list_logical_devices("TPU")[0].name)
+
+
+def on_tensorflow(name: str) -> contextlib.AbstractContextManager[Any]:
+    """Inside, TensorFlow computes on the device of this name."""
+    import tensorflow as tf
+
+    return tf.device(name)
 
 
 def _unseen(backend: str, device: str) -> FitError:
