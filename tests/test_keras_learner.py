@@ -10,11 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
-import keras_cases
 import numpy as np
 import pandas as pd
 import pytest
 
+import keras_cases
 from tamesu import Study
 from tamesu.errors import ConfigError
 from tamesu.learners.names import BACKENDS
@@ -94,5 +94,5 @@ def test_a_device_that_is_not_here(tmp_path):
 
 
 def test_a_setting_of_another_learner(tmp_path):
-    with pytest.raises(ConfigError, match="keras cannot use train.report"):
+    with pytest.raises(ConfigError, match=r"keras cannot use train\.report"):
         Study(train=table(), fields=FIELDS, learner="keras", training={"report": True}, runs=tmp_path)
