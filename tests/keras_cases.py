@@ -80,7 +80,6 @@ def every_decode_is_numpys():
 def fifty_steps_are_pytorchs():
     """The same start, batches and optimiser: the same losses, to one in a hundred."""
     from keras_weights import take_torch_weights
-
     from tamesu.learners.torch import TorchLearner
 
     rows = toy_pictures(49)
