@@ -42,10 +42,7 @@ from tamesu.recipe import make_arms
 from tamesu.targets import make_target
 from tamesu.testing import (
     TABLE_FIELDS,
-    check_blind,
-    check_keeps,
-    check_rare,
-    check_repeatable,
+    check_learner,
     toy_recipe,
     toy_tables,
 )
@@ -84,12 +81,7 @@ def trained(name, data, fields=None, params=None, seed=3, **more):
     ],
 )
 def test_contract(name, params):
-    learner, recipe, data = make_learner(name), recipe_of(name, params=params), toy_tables(49)
-    assert learner.check(recipe, data) == []
-    check_repeatable(learner, data, recipe)
-    check_blind(learner, data, recipe, "answer")
-    check_keeps(learner, data, recipe)
-    check_rare(learner, data, recipe, "answer")
+    check_learner(make_learner(name), pictures=False, learner=name, sklearn={"params": params})
 
 
 def one_hot(data):

@@ -19,6 +19,7 @@ from tamesu.classes import ONE_CLASS
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.dataset import Dataset
+from tamesu.engines.machine import devices_for
 from tamesu.errors import ConfigError, TamesuError, suggest
 from tamesu.fields import Field
 from tamesu.folds import Split, check_folds, make_splits, split_lockbox
@@ -158,6 +159,7 @@ def make_plan(
     n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
     fold_mistakes, warnings = check_folds(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
     mistakes += [f"{locate('folds')}: {mistake}" for mistake in fold_mistakes]
+    mistakes += [f"{locate('device')}: {text}" for text in _what_is_not_here(config.device)]
     mistakes += _what_learners_cannot(arms, rows, locate)
     if mistakes:
         raise ConfigError(mistakes)
@@ -221,6 +223,13 @@ def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDA
     if wanted != "auto":
         return rows.values(wanted, config.fields[wanted])
     return rows.values(name, target) if target.kind in ONE_CLASS else None
+
+
+def _what_is_not_here(device: str) -> list[str]:
+    if devices_for(device):
+        return []
+    text = say("must be a device that is here; got {value!r}, but no GPU is seen. `tamesu doctor` tells why.", value=device)
+    return [text]
 
 
 def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:

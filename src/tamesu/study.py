@@ -194,7 +194,7 @@ class Study:
             tryout = Tryout(plan, self.folder.store, ideas, levels=comparisons.levels, deadline=deadline, **options)
             watch.started(tryout)
             try:
-                with make_engine(plan.rows, self.folder.store, n_workers) as engine:
+                with make_engine(plan.rows, self.folder.store, n_workers, self.config.device) as engine:
                     for finished in engine.run(tryout.next_trial):
                         tryout.record(finished)
                         watch.finished(tryout, finished)
