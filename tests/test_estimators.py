@@ -136,13 +136,10 @@ def test_a_column_of_series():
         TamesuClassifier(**NETWORK).fit(frame, y)
 
 
-@pytest.mark.parametrize("classes", [["no", "yes"], [False, True], [3, 10], [1.0, "1"], [-1.5, 2.5]])
+@pytest.mark.parametrize("classes", [["no", "yes"], [False, True], [3, 10], ["1", " 1"], [-1, 2]])
 def test_classes_come_back_as_they_were(classes):
     x, y, _ = numbers()
-    given = np.empty(2, dtype=object) if classes == [1.0, "1"] else np.array(classes)
-    given[:] = classes
-    if classes == [1.0, "1"]:
-        given = np.array(["1", " 1"])  # two texts that are one once blanks are dropped
+    given = np.array(classes)  # "1" and " 1" are one text once blanks are dropped
     model = TamesuClassifier(**BOOSTED).fit(x, given[(y == "up").astype(int)])
     assert model.classes_.tolist() == sorted(given.tolist())
     assert model.predict(x).dtype == model.classes_.dtype
@@ -164,9 +161,14 @@ def test_in_pipelines_searches_and_ensembles_of_theirs():
 
 def test_a_search_in_two_processes():
     x, y, _ = numbers(40)
-    search = GridSearchCV(TamesuClassifier(**NETWORK | {"epochs": 1}, random_state=0), {"batch_size": [8, 16]}, cv=2, n_jobs=2)
-    here = GridSearchCV(TamesuClassifier(**NETWORK | {"epochs": 1}, random_state=0), {"batch_size": [8, 16]}, cv=2)
-    assert search.fit(x, y).cv_results_["mean_test_score"] == pytest.approx(here.fit(x, y).cv_results_["mean_test_score"])
+    values = {"settings": [BOOSTED["settings"], {"trees": {"rounds": 1}}]}
+    scores = [
+        GridSearchCV(TamesuClassifier(**BOOSTED, random_state=0), values, cv=2, n_jobs=n)
+        .fit(x, y)
+        .cv_results_["mean_test_score"]
+        for n in (1, 2)
+    ]
+    assert np.array_equal(*scores)
 
 
 @pytest.mark.parametrize("settings", [NETWORK, BOOSTED, {"learner": "sklearn.linear_model.LogisticRegression"}])
@@ -225,5 +227,5 @@ def test_rows_that_cannot_be():
         TamesuClassifier().fit(frame, codes)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         TamesuClassifier().fit(frame.drop(columns="when"), codes[:-1])
-    with pytest.raises(ValueError, match="must have rows|0 sample"):
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
         TamesuClassifier().fit(x[:0], y[:0])
