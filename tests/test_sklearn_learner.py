@@ -333,7 +333,10 @@ def test_what_an_estimator_cannot_be_used_for():
     (said,) = said_of("sklearn.svm.LinearSVC")
     assert "gives no probabilities" in said
     assert "CalibratedClassifierCV, sklearn: {params: {estimator: {learner: sklearn.svm.LinearSVC}}}" in said
-    assert said_of(*CALIBRATED[:1], params=CALIBRATED[1]) == []
+    assert said_of(CALIBRATED[0], params=CALIBRATED[1]) == []
+    assert "gives no probabilities" in said_of("sklearn.svm.SVC")[0]
+    stack = {"estimators": [["logistic", {"learner": LOGISTIC}], ["svm", LINEAR_SVC]], "cv": 2}  # knows once it is fitted
+    assert said_of("sklearn.ensemble.StackingClassifier", params=stack) == []
     (said,) = said_of("sklearn.ensemble.RandomForestRegressor")
     assert "must be a classifier" in said
     assert f"Did you mean {FOREST!r}?" in said
@@ -372,6 +375,12 @@ def test_pictures_are_refused_at_check(tmp_path):
             learner=LOGISTIC,
             runs=tmp_path,
         ).check()
+
+
+def test_mistakes_of_an_idea_are_told_where_it_says_them():
+    ideas = {"forest": {"learner": FOREST, "sklearn": {"params": {"n_estimators": [3, "many"]}}}}
+    (said,) = mistakes("sklearn.linear_model.LogisticRegression", ideas=ideas)
+    assert said.startswith("Study ideas.forest.sklearn.params.n_estimators[1]: ")
 
 
 # ---- as an idea

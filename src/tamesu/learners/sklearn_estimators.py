@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from tamesu.errors import ConfigError
 from tamesu.learners.sklearn_named import SEEDS, THREADS, find_object, make_estimator
@@ -72,7 +75,7 @@ def role_mistakes(estimator: Any, name: str, role: Role, kind: str) -> Iterator[
         role: What is needed.
     """
     found = role_of(estimator)
-    if found not in (role, "") or not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
+    if found not in (role, "") or not hasattr(type(estimator), "fit") or not hasattr(type(estimator), "predict"):
         yield say(
             "{learner} must be a {role}, which a target of kind {kind} needs; it is {found}.{hint}",
             learner=name,
@@ -81,7 +84,7 @@ def role_mistakes(estimator: Any, name: str, role: Role, kind: str) -> Iterator[
             found=f"a {found}" if found else say("no estimator"),
             hint=_twin(name, role),
         )
-    elif role == "classifier" and not hasattr(estimator, "predict_proba"):
+    elif role == "classifier" and not _gives_probabilities(estimator):
         yield say(
             "{learner} gives no probabilities (it has no predict_proba), which a target of kind {kind} needs. Write learner: "
             "sklearn.calibration.CalibratedClassifierCV, sklearn: {{params: {{estimator: {{learner: {learner}}}}}}}: it is "
@@ -96,6 +99,18 @@ def takes_weights(estimator: Any) -> bool:
     with contextlib.suppress(TypeError, ValueError):
         return "sample_weight" in inspect.signature(estimator.fit).parameters
     return False
+
+
+def _gives_probabilities(estimator: Any) -> bool:
+    """Whether it does once it is fitted. Some, such as stacks, know it only then: these are fitted on rows of no meaning."""
+    if hasattr(estimator, "predict_proba") or not hasattr(type(estimator), "predict_proba"):
+        return hasattr(estimator, "predict_proba")
+    x, y = np.arange(40.0).reshape(-1, 1) % 7, np.arange(40) % 2
+    with at_work(0), warnings.catch_warnings(action="ignore"):
+        try:
+            return hasattr(estimator.fit(x, y), "predict_proba")
+        except Exception:  # it will tell in the training what it needs
+            return True
 
 
 def _inside(estimator: Any) -> list[Any]:
