@@ -52,6 +52,15 @@ class Peeping(LogisticRegression):
         return super().fit(x, y, sample_weight)
 
 
+class Diverging(Plain):
+    """Answers with what is no number, or with one column too many."""
+
+    def predict_proba(self, x):
+        if self.power == 2:
+            return np.zeros((len(x), 3))
+        return np.full((len(x), 2), np.nan)
+
+
 def squared(x):
     return x**2
 

@@ -22,7 +22,7 @@ from tamesu import Study
 from tamesu.config import AugmentConfig, SklearnConfig
 from tamesu.dataset import Dataset
 from tamesu.document import config_from_mapping, read_study
-from tamesu.errors import ConfigError, StoreError
+from tamesu.errors import ConfigError, FitError, StoreError
 from tamesu.fields import (
     AngleField,
     DirectionField,
@@ -362,6 +362,14 @@ def test_what_no_estimator_can_honour():
     assert "must have an input" in said_of(LOGISTIC, {"answer": LabelField(target=True)})[0]
 
 
+def test_answers_that_are_no_prediction():
+    name, data = "estimators_of_ones_own.Diverging", toy_tables(20)
+    with pytest.raises(FitError, match="must answer with finite numbers; got nan"):
+        trained(name, data).predict(data)
+    with pytest.raises(FitError, match="must answer with 2 columns; got 3"):
+        trained(name, data, params={"power": 2}).predict(data)
+
+
 def test_what_cannot_be_saved_is_said_before_it_is_trained():
     (said,) = said_of("estimators_of_ones_own.make_lambda")
     assert "cannot be saved" in said
@@ -411,7 +419,7 @@ def test_values_of_a_parameter_are_tried_and_lists_that_belong_are_not():
     ]
 
 
-def test_another_learner_starts_without_the_parameters_of_the_first(tmp_path):
+def test_another_learner_starts_without_the_parameters_of_the_first():
     study = {
         "fields": STUDY_FIELDS,
         "learner": FOREST,
@@ -424,21 +432,22 @@ def test_another_learner_starts_without_the_parameters_of_the_first(tmp_path):
     _, logistic, deep = make_arms(config_from_mapping(study), (0, 0))
     assert logistic.recipe.sklearn.params == {"C": 2.0}
     assert deep.recipe.sklearn.params == {"n_estimators": 3, "max_depth": 4}
-    lines = [
-        "data: {train: t.csv}",
-        "fields: {a: number, b: label, y: {kind: label, target: true}}",
-        f"learner: {FOREST}",
-        "sklearn:",
-        "  params: {n_estimators: 3}  # few",
-        "ideas:",
-        f"  logistic: {{learner: {LOGISTIC}, sklearn: {{params: {{C: 2.0}}}}}}",
-    ]
-    (tmp_path / "study.yaml").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("said", ["sklearn:\n  params: {n_estimators: 3}  # few", "sklearn: {params: {n_estimators: 3}}"])
+@pytest.mark.parametrize(
+    ("learner", "params"),
+    [(LOGISTIC, {"C": 2.0}), ("sklearn.ensemble.ExtraTreesClassifier", {"n_estimators": 3}), ("lightgbm", {})],
+)
+def test_keep_leaves_the_parameters_of_the_first_learner_out(said, learner, params, tmp_path):
+    patch = {"learner": learner} | ({"sklearn": {"params": params}} if params else {})
+    lines = ["data: {train: t.csv}", f"fields: {json.dumps(STUDY_FIELDS)}", f"learner: {FOREST}", said]
+    (tmp_path / "study.yaml").write_text("\n".join([*lines, f"ideas: {{other: {json.dumps(patch)}}}"]) + "\n")
     config, document = read_study(tmp_path / "study.yaml")
     document.keep(make_arms(config, (0, 0))[1])
     kept, _ = read_study(tmp_path / "study.yaml")
-    assert kept.learner == LOGISTIC
-    assert kept.sklearn.params == {"C": 2.0}
+    assert kept.learner == learner
+    assert kept.sklearn.params == params
 
 
 def test_as_an_idea(tmp_path):
@@ -448,7 +457,7 @@ def test_as_an_idea(tmp_path):
     study = Study(
         train=table,
         fields={"a": "number", "b": "number", "y": {"kind": "label", "target": True}},
-        training={"epochs": 1},
+        learner=LOGISTIC,
         folds={"n_splits": 3, "max_repeats": 2},
         ideas={"neighbours": {"learner": "sklearn.neighbors.KNeighborsClassifier", "sklearn": {"params": {"n_neighbors": 7}}}},
         metric="accuracy",

@@ -191,11 +191,14 @@ def checked(found: Any, n_outputs: int) -> Array:
     """An estimator's answers as (n, m).
 
     Raises:
-        FitError: They are of another shape.
+        FitError: They are of another shape, or not finite.
     """
     answers = np.asarray(found, dtype=np.float64)
     answers = answers.reshape(len(answers), -1)
     if answers.shape[1] != n_outputs:
         text = say("the estimator must answer with {n} columns; got {found}.", n=n_outputs, found=answers.shape[1])
         raise FitError(text)
+    if not np.isfinite(answers).all():
+        value = answers[~np.isfinite(answers)][0]
+        raise FitError(say("the estimator must answer with finite numbers; got {value}. Scale the target.", value=value))
     return answers
