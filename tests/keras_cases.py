@@ -64,7 +64,7 @@ def every_decode_is_numpys():
     import test_targets
 
     rng = np.random.default_rng(0)
-    targets = {name: test_outputs.fitted(name) for name in test_outputs.CASES} | {"ordered": test_outputs.ordered()}
+    targets = {name: test_outputs.fitted(name)[0] for name in test_outputs.CASES} | {"ordered": test_outputs.ordered()[0]}
     targets |= {name: test_targets.target_of(name, test_targets.values_of(name, 30, rng)) for name in test_targets.NAMES}
     for name, target in targets.items():
         raw = np.float32(rng.normal(size=(20, target.n_outputs)))
@@ -80,7 +80,6 @@ def every_decode_is_numpys():
 def fifty_steps_are_pytorchs():
     """The same start, batches and optimiser: the same losses, to one in a hundred."""
     from keras_weights import take_torch_weights
-
     from tamesu.learners.torch import TorchLearner
 
     rows = toy_pictures(49)

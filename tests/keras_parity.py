@@ -15,8 +15,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import torch
-from keras_weights import running_values, take_torch_weights
 
+from keras_weights import running_values, take_torch_weights
 from tamesu.config import InputGroup, ModelConfig
 from tamesu.knets.network import Network, make_network
 from tamesu.nets.heads import Network as TorchNetwork

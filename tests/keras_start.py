@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 
+from tamesu.learners.keras_backend import import_keras
+
 N_DEVICES = 4
 
 
@@ -13,8 +15,7 @@ def start(backend: str) -> None:
     """Imports Keras; devices of the host stand for the cores of a TPU."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": tempfile.gettempdir()}
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES}"
-    import keras  # noqa: F401
-
+    import_keras(backend)
     if backend == "tensorflow":
         import tensorflow as tf
 

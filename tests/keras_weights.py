@@ -8,7 +8,7 @@ State = dict[str, np.ndarray]
 
 
 def take_torch_weights(network, torch_network) -> None:
-    """Makes a Keras network (`tamesu.knets.network.Network`) the same function as a PyTorch one (`tamesu.nets.heads.Network`)."""
+    """Makes a Keras network the same function as a PyTorch one."""
     state = {name: tensor.detach().cpu().numpy() for name, tensor in torch_network.state_dict().items()}
     for name, branch in network.pictures.items():
         for group, standardise in zip(branch.groups, branch.standardise, strict=True):
