@@ -13,7 +13,8 @@ from tamesu.check_outputs import output_mistakes
 from tamesu.config import ModelConfig, StudyConfig
 from tamesu.errors import ConfigError
 from tamesu.fields import Field
-from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN
+from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN, SKLEARN, kind_of
+from tamesu.learners.sklearn_named import estimator_mistakes, plain_mistakes
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
 from tamesu.texts import say
 
@@ -262,6 +263,10 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
             "{names}, an estimator such as sklearn.ensemble.RandomForestClassifier, or module:Name", names=", ".join(LEARNERS)
         )
         yield must_be(("learner",), rule, learner, did_you_mean(learner, LEARNERS))
+    strange = list(plain_mistakes(config.sklearn.params, ("sklearn", "params")))
+    yield from strange
+    if kind_of(learner) == SKLEARN and not strange:
+        yield from estimator_mistakes(learner, config.sklearn.params)
     if learner not in NETWORKS:
         return
     if model.activation not in ACTIVATIONS:

@@ -13,6 +13,7 @@ from tamesu.check import Examined, examine
 from tamesu.config import StudyConfig
 from tamesu.fields import Field, as_text
 from tamesu.fields.derived import with_kind
+from tamesu.learners.names import SKLEARN, TREES, kind_of
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, dotted, shown
 from tamesu.texts import say
 
@@ -68,9 +69,10 @@ def split_ideas(config: StudyConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
     """`base` with the patch in it: mappings merge, everything else is replaced.
 
-    A field that changes its kind keeps its column and nothing else, since other kinds have other settings.
+    A field that changes its kind keeps its column and nothing else, since other kinds have other settings; and a study that
+    changes its learner does not keep the parameters of the one it had.
     """
-    out = dict(base)
+    out = dict(base) if path else without_left(base, patch)
     for key, new in patch.items():
         old = out.get(key)
         if path == ("fields",):
@@ -82,6 +84,22 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -
         else:
             out[key] = merged(old, new, (*path, key))
     return out
+
+
+def params_left(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Path | None:
+    """Where `base` has parameters of a library whose learner the patch takes another for; None where there are none."""
+    before = base.get("learner")
+    if not isinstance(before, str) or patch.get("learner", before) == before:
+        return None
+    section = "trees" if before in TREES else "sklearn" if kind_of(before) == SKLEARN else ""
+    said = base.get(section)
+    return (section, "params") if isinstance(said, Mapping) and "params" in said else None
+
+
+def without_left(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` without what the patch's learner has no use for."""
+    left = params_left(base, patch)
+    return dict(base) if left is None else _left(base, [left])
 
 
 def changes_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -162,7 +162,7 @@ def make_plan(
     fields = _fields_of(make_arms(config, auto_size=(0, 0)))  # fields and their kinds do not depend on the size
     step = None if progress is None else (lambda done, total: progress(say("reading"), done, total))
     data = read_data(config, fields, base=base, cache=cache, train=train, test=test, progress=step)
-    arms, notes, wrong = plan_arms(config, auto_size=_auto_size(config, data.train))
+    arms, notes, wrong = plan_arms(config, auto_size=usual_size(config, data.train))
     raise_mistakes(wrong, lambda path: locate(".".join(map(str, path))))
     name, target = arms[0].recipe.target
     mistakes: list[str] = []
@@ -220,7 +220,7 @@ def _fields_of(arms: list[Arm]) -> dict[str, list[Field]]:
     return union
 
 
-def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
+def usual_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     """The usual size of the pictures, shrunk so that no side is over `AUTO_SIZE_LIMIT`; (0, 0) without pictures."""
     if not rows.pictures:
         return 0, 0

@@ -14,7 +14,7 @@ SEEDED = "train.seed"  # every learner's
 USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the learners that make use of it
     "channels": NETWORKS,
     "augment": NETWORKS,
-    "augment.balance": (*NETWORKS, *TREES),
+    "augment.balance": (*NETWORKS, *TREES, SKLEARN),
     "tta": NETWORKS,
     "model": NETWORKS,
     "model.backend": ("keras",),

@@ -21,7 +21,7 @@ CLASSES = {
     "catboost": "tamesu.learners.trees:CatBoostLearner",
     SKLEARN: "tamesu.learners.sklearn:SklearnLearner",
 }
-EXTRAS = {"torch": "torch", "keras": "keras", "xgboost": "trees", "lightgbm": "trees", "catboost": "trees"}
+EXTRAS = {"torch": "torch", "keras": "keras", "xgboost": "trees", "lightgbm": "trees", "catboost": "trees", SKLEARN: "sklearn"}
 ESTIMATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.config import TreesConfig
+from tamesu.engines.machine import THREAD_VARIABLES, count_cores
 
 Array = NDArray[np.float64]
 MISSING_TEXT = ""  # a missing category, as CatBoost has it
@@ -90,9 +91,10 @@ def logits(raw: Array) -> Array:
 
 
 def count_threads() -> int:
-    """Threads a training may use: as many as PyTorch was given by the engine, else all cores."""
+    """Threads a training may use: as many as PyTorch was given by the engine, or a worker was started with, else all cores."""
     torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else (os.cpu_count() or 1)
+    given = os.environ.get(THREAD_VARIABLES[0], "")
+    return torch.get_num_threads() if torch else int(given) if given.isdigit() else count_cores()
 
 
 class XGBoost(Library):

@@ -85,6 +85,10 @@ class Target(ABC):
         """Raw outputs as what the loss compares with what is encoded: through the constraint, where there is one."""
         return raw
 
+    def as_raw(self, encoded: NDArray[Any]) -> NDArray[np.float64]:
+        """Of a target that is numbers: raw outputs that `decode` makes what is encoded of, or the nearest that may be."""
+        return encoded if encoded.ndim > 1 else encoded[:, None]
+
     def penalty(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
         """What is added to each row's loss beside it, such as for breaking a law; 0 for nothing.  (n,)"""
         return 0.0
