@@ -64,7 +64,7 @@ class FittedFeatures:
         Raises:
             DataError: A file is gone or has changed, or cells are no series.
         """
-        measured = measure(rows, measured_fields(self.recipe), self.recipe)
+        measured = measure(rows, measured_fields(self.recipe), self.channels, self.recipe)
         return measured if self.network is None else np.concatenate([measured, self.network.transform(rows)], axis=1)
 
     def save(self, folder: Path) -> None:
@@ -116,7 +116,7 @@ def fit_features(rows: Dataset, recipe: Recipe, seed: int, device: str) -> Fitte
     """
     given = measured_fields(recipe)
     channels = {name: rows.pictures[name].channels for name, field in given.items() if field.is_picture}
-    measured = measure(rows, given, recipe)
+    measured = measure(rows, given, channels, recipe)
     if recipe.features.network == "none":
         return FittedFeatures(recipe, channels, None, measured)
     from tamesu.features.network import fit_crossed, fit_embeddings

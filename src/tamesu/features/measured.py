@@ -47,8 +47,8 @@ def measured_names(fields: Mapping[str, Field], channels: Mapping[str, int], rec
     return tuple(out)
 
 
-def measure(rows: Dataset, fields: Mapping[str, Field], recipe: Recipe) -> NDArray[np.float64]:
-    """The rows' pictures and series as numbers, NaN where one cannot be known.  (n, f)
+def measure(rows: Dataset, fields: Mapping[str, Field], channels: Mapping[str, int], recipe: Recipe) -> NDArray[np.float64]:
+    """The rows' pictures and series as numbers, NaN where one cannot be known; arguments as of `measured_names`.  (n, f)
 
     Raises:
         DataError: A file is gone or has changed, or cells are no series.
@@ -58,7 +58,7 @@ def measure(rows: Dataset, fields: Mapping[str, Field], recipe: Recipe) -> NDArr
         if isinstance(field, SeriesField):
             columns.append(_of_series(rows, name, field, recipe.features.series))
         elif isinstance(field, PictureField):
-            columns += _of_pictures(rows.pictures[name], field, recipe)
+            columns += _of_pictures(rows.pictures[name], field, channels[name], recipe)
     return np.concatenate(columns, axis=1, dtype=np.float64)
 
 
@@ -84,10 +84,10 @@ def _measures(field: Field, channels: int, wanted: tuple[str, ...]) -> list[Meas
     return [known[one] for one in wanted if one in known]
 
 
-def _of_pictures(given: Pictures, field: PictureField, recipe: Recipe) -> Iterator[NDArray[Any]]:
+def _of_pictures(given: Pictures, field: PictureField, channels: int, recipe: Recipe) -> Iterator[NDArray[Any]]:
     if "size" in recipe.features.pictures:
         yield pictures.size_values(given.shapes.reshape(-1, 2))
-    measures = _measures(field, given.channels, recipe.features.pictures)
+    measures = _measures(field, channels, recipe.features.pictures)
     if measures:
         yield _kept(given, field, recipe, measures)
 

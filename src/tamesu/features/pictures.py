@@ -53,13 +53,13 @@ def colour_values(seen: NDArray[Any]) -> Array:
         seen: uint8 and uint16 count as shares of the full range, floats in their own unit.  (h, w, c)
     """
     pixels = as_shares(seen)
-    flat = pixels.reshape(-1, pixels.shape[2])
-    ranked = np.sort(flat, axis=0)
-    at = np.round(np.array(QUANTILES) / 100 * (len(flat) - 1)).astype(np.int64)
-    of_channels = np.concatenate([flat.mean(axis=0)[None], flat.std(axis=0)[None], ranked[at]])
+    whole = seen.dtype.kind in "iu"
+    kind: Any = "stable" if whole else None  # by digits, where there are few of them
+    ranked = np.sort((seen if whole else pixels).reshape(-1, seen.shape[2]).T.copy(), axis=1, kind=kind)
+    at = np.round(np.array(QUANTILES) / 100 * (ranked.shape[1] - 1)).astype(np.int64)
+    of_channels = [_mean_and_spread(pixels), as_shares(ranked[:, at, None])[:, :, 0].T]
     hues = _hues(pixels[:, :, :3]) if pixels.shape[2] in (3, 4) else np.zeros(0, dtype=np.float32)
-    cells = grid(grey(pixels))
-    return np.concatenate([of_channels.T.ravel(), hues, cells])
+    return np.concatenate([np.concatenate(of_channels).T.ravel(), hues, grid(grey(pixels))])
 
 
 def texture_names() -> tuple[str, ...]:
@@ -128,11 +128,17 @@ def directions(light: NDArray[Any]) -> NDArray[np.float64]:
     return counts / max(float(np.linalg.norm(counts)), 1e-6)
 
 
+def _mean_and_spread(values: NDArray[Any]) -> Array:
+    """Of each channel.  (h, w) or (h, w, c) to (2, c)"""
+    planes = np.moveaxis(np.atleast_3d(values), 2, 0)  # OpenCV has at most four channels at once
+    return np.array([cv2.meanStdDev(np.ascontiguousarray(one)) for one in planes], dtype=np.float32)[:, :, 0, 0].T
+
+
 def _hues(colours: Array) -> Array:
     hsv = cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_RGB2HSV)
     hue_rad, saturation = np.deg2rad(hsv[:, :, 0]), hsv[:, :, 1]
     cos, sin = (saturation * np.cos(hue_rad)).mean(), (saturation * np.sin(hue_rad)).mean()
-    return np.array([saturation.mean(), saturation.std(), cos, sin], dtype=np.float32)
+    return np.array([*_mean_and_spread(saturation).ravel(), cos, sin], dtype=np.float32)
 
 
 def _gradients(light: Array) -> Array:
@@ -143,8 +149,9 @@ def _gradients(light: Array) -> Array:
         if min(height, width) < LEAST_SIDE:
             break
         seen = light if scale == 1 else cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA)
-        steep = np.hypot(seen[1:, :-1] - seen[:-1, :-1], seen[:-1, 1:] - seen[:-1, :-1])
-        out[i] = steep.mean(), steep.std()
+        corner = seen[:-1, :-1]
+        steep = cv2.magnitude(seen[1:, :-1] - corner, seen[:-1, 1:] - corner)
+        out[i] = _mean_and_spread(np.asarray(steep)).ravel()
     return out.ravel()
 
 
