@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tamesu.dataset import Dataset
     from tamesu.recipe import Recipe
 
+Codes = tuple[NDArray[np.object_], NDArray[np.int64]]  # class names, and which of them each row has
 FILE = "columns.json"
 OTHER = 0  # code of the classes that are joined; the others follow in their order
 
@@ -72,13 +73,12 @@ class TreeColumns:
         """The columns of `filled` that are not numbers taken as they are, which it may need to fill others."""
         return [j for j, name in enumerate(self.filled.feature_fields) if name not in self.numbers]
 
-    def table(self, rows: Dataset, values: Array | None = None) -> Array:
-        """The rows, NaN where missing; a class that training did not have is missing, or among the others.  (n, f)
+    def table(self, rows: Dataset) -> Array:
+        """Any rows, NaN where missing; a class that training did not have is missing, or among the others.  (n, f)"""
+        features = None if self.features is None else self.features.transform(rows)
+        return self._table(rows, features, {name: field.read_codes(rows.table[name]) for name, field in self.labels.items()})
 
-        Args:
-            rows: Any.
-            values: Their features where these are known already, as those of training rows are.
-        """
+    def _table(self, rows: Dataset, features: Array | None, read: Mapping[str, Codes]) -> Array:
         out = np.empty((len(rows), self.n_columns), order="F")  # it is filled by columns
         j = 0
         for name, shape in self.numbers.items():
@@ -90,23 +90,20 @@ class TreeColumns:
         if self._kept:
             out[:, j : j + len(self._kept)] = self.filled.transform(rows).table[:, self._kept]
             j += len(self._kept)
-        if self.features is not None:
-            known = self.features.transform(rows) if values is None else values
-            out[:, j : j + known.shape[1]] = known
-            j += known.shape[1]
+        if features is not None:
+            out[:, j : j + features.shape[1]] = features
+            j += features.shape[1]
         for name in self.labels:
-            out[:, j] = self._codes(name, rows)
+            out[:, j] = self._codes(name, *read[name])
             j += 1
         return out
 
-    def _codes(self, name: str, rows: Dataset) -> Array:
+    def _codes(self, name: str, texts: NDArray[np.object_], places: NDArray[np.int64]) -> Array:
         """NaN where missing.  (n,)"""
-        field = self.labels[name]
-        texts, places = field.read_codes(rows.table[name])
         code_of: dict[str | None, float] = {text: OTHER + 1.0 + i for i, text in enumerate(self.classes[name])}
         code_of[None] = np.nan
         stranger = OTHER if name in self.with_others else np.nan
-        return np.array([code_of.get(text, stranger) for text in field.merged(texts)], dtype=np.float64)[places]
+        return np.array([code_of.get(text, stranger) for text in self.labels[name].merged(texts)], dtype=np.float64)[places]
 
     def save(self, folder: Path) -> None:
         """Writes columns.json, the fitted inputs and the features; never pickle."""
@@ -147,7 +144,7 @@ class TreeColumns:
         )
 
 
-def fit_columns(rows: Dataset, recipe: Recipe, seed: int, device: str) -> TreeColumns:
+def fit_columns(rows: Dataset, recipe: Recipe, seed: int, device: str) -> tuple[TreeColumns, Array]:
     """Learn which classes there are, and how to fill what the study says is to be filled.
 
     Args:
@@ -156,14 +153,18 @@ def fit_columns(rows: Dataset, recipe: Recipe, seed: int, device: str) -> TreeCo
         seed: Decides everything random in networks that make features.
         device: Of those.
 
+    Returns:
+        How any rows become a table, and the table of the training rows, whose features may be cross-fitted.  (n, f)
+
     Raises:
         DataError: Cells that are not what the study says.
     """
     inputs = recipe.inputs
     plain = {name: field for name, field in inputs.items() if isinstance(field, NumberField) and _is_plain(field)}
     labels = {name: field for name, field in inputs.items() if isinstance(field, LabelField)}
-    known = {name: _known_classes(rows, name, field) for name, field in labels.items()}
-    return TreeColumns(
+    read = {name: field.read_codes(rows.table[name]) for name, field in labels.items()}
+    known = {name: _known_classes(field, *read[name]) for name, field in labels.items()}
+    fitted = TreeColumns(
         numbers={name: fit_shape(_to_fit(rows, name, field), field) for name, field in plain.items()},
         filled=fit_inputs(rows, _to_fill(inputs, plain)),
         labels=labels,
@@ -171,6 +172,7 @@ def fit_columns(rows: Dataset, recipe: Recipe, seed: int, device: str) -> TreeCo
         with_others=tuple(name for name, (_, has_others) in known.items() if has_others),
         features=fit_features(rows, recipe, seed, device) if _has_features(recipe) else None,
     )
+    return fitted, fitted._table(rows, None if fitted.features is None else fitted.features.train_values, read)
 
 
 def _has_features(recipe: Recipe) -> bool:
@@ -194,9 +196,8 @@ def _to_fill(inputs: Mapping[str, Field], plain: Mapping[str, NumberField]) -> d
     return {**{name: one.model_copy(update={"scale": "none"}) for name, one in {**numbers, **beside}.items()}, **arrows}
 
 
-def _known_classes(rows: Dataset, name: str, field: LabelField) -> tuple[tuple[str, ...], bool]:
+def _known_classes(field: LabelField, texts: NDArray[np.object_], places: NDArray[np.int64]) -> tuple[tuple[str, ...], bool]:
     """The classes seen often enough, and whether there are others."""
-    texts, places = field.read_codes(rows.table[name])
     count: Counter[str] = Counter()
     for text, n in zip(field.merged(texts), np.bincount(places, minlength=len(texts)).tolist(), strict=True):
         if text is not None:

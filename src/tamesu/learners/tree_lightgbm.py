@@ -36,7 +36,9 @@ class LightGBM(Library):
         import lightgbm
 
         params = self._params(settings, task)
-        return LightGBMTrees(lightgbm.train(params, _rows(data, params), n_rounds), task.n_classes)
+        # kept as it was trained, it need not be written as text and read again; its rows are let go
+        model = lightgbm.train(params, _rows(data), n_rounds, keep_training_booster=True).free_dataset()
+        return LightGBMTrees(model, task.n_classes)
 
     def best_rounds(  # noqa: D102
         self, data: Trainable, held: Trainable, settings: TreesConfig, task: Task, most: int, patience: int
@@ -44,7 +46,7 @@ class LightGBM(Library):
         import lightgbm
 
         params = self._params(settings, task)
-        rows = _rows(data, params)
+        rows = _rows(data)
         other = lightgbm.Dataset(held.x, held.y, weight=held.weight, reference=rows)
         stop = lightgbm.early_stopping(patience, verbose=False)
         return int(lightgbm.train(params, rows, most, valid_sets=[other], callbacks=[stop]).best_iteration)
@@ -62,7 +64,7 @@ class LightGBM(Library):
 
         params = self._params(settings, task) | {"verbosity": 0}
         with _listening() as heard:
-            model = lightgbm.train(params, _rows(data, params), 1)
+            model = lightgbm.train(params, _rows(data), 1)
         said = [line for line in heard.lines if "Unknown parameter" in line]
         strangers = [name for name in settings.params if any(matching([name], line) for line in said)]
         listed = model.model_to_string().partition("\nparameters:")[2].splitlines()
@@ -90,7 +92,7 @@ def _objective(task: Task) -> dict[str, Any]:
     return {"objective": "binary" if task.n_classes == 2 else "multiclass"}
 
 
-def _rows(data: Trainable, params: dict[str, Any]) -> Any:
+def _rows(data: Trainable) -> Any:
     import lightgbm
 
     categories = np.flatnonzero(data.is_category).tolist()

@@ -84,8 +84,8 @@ class TreesLearner:
         n_classes = min(3, len(dataset.classes.get((name, field.kind), ()))) if field.kind == "label" else 0
         rows = dataset.take(slice(0, N_ASKED))
         plain = recipe.model_copy(update={"features": recipe.features.model_copy(update={"network": "none"})})
-        columns = fit_columns(rows, plain, 0, "cpu")
-        data = Trainable(columns.table(rows), np.arange(len(rows)) % max(2, n_classes), columns.is_category)
+        columns, x = fit_columns(rows, plain, 0, "cpu")
+        data = Trainable(x, np.arange(len(rows)) % max(2, n_classes), columns.is_category)
         task = Task(objective_of(field) or Objective("l2"), 2 if field.kind == "label" and field.order else n_classes, "cpu", 0)
         return self.library.param_mistakes(recipe.trees, task, data)
 
@@ -106,8 +106,7 @@ class TreesLearner:
         objective = objective_of(field)
         if objective is None:
             raise ValueError(f"trees cannot lower the loss of {name!r} (see `check`)")
-        columns = fit_columns(rows, recipe, seed, device)
-        x = columns.table(rows, None if columns.features is None else columns.features.train_values)
+        columns, x = fit_columns(rows, recipe, seed, device)
         weight, is_category = row_weights(target, encoded, recipe.augment), columns.is_category
         task = Task(objective, answers.n_classes, self._device(device), seed)
         boosters: list[Booster] = []
