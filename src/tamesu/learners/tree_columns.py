@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Codes = tuple[NDArray[np.object_], NDArray[np.int64]]  # class names, and which of them each row has
 FILE = "columns.json"
-OTHER = 0  # code of the classes that are joined; the others follow in their order
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +98,10 @@ class TreeColumns:
         return out
 
     def _codes(self, name: str, texts: NDArray[np.object_], places: NDArray[np.int64]) -> Array:
-        """NaN where missing.  (n,)"""
-        code_of: dict[str | None, float] = {text: OTHER + 1.0 + i for i, text in enumerate(self.classes[name])}
+        """From 0 in the order of the classes, after them one code for all others; NaN where missing.  (n,)"""
+        code_of: dict[str | None, float] = {text: float(i) for i, text in enumerate(self.classes[name])}
         code_of[None] = np.nan
-        stranger = OTHER if name in self.with_others else np.nan
+        stranger = float(len(self.classes[name])) if name in self.with_others else np.nan
         return np.array([code_of.get(text, stranger) for text in self.labels[name].merged(texts)], dtype=np.float64)[places]
 
     def save(self, folder: Path) -> None:
