@@ -6,7 +6,7 @@ Nothing is trained here. What `check` finds, it finds while a `Plan` is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tamesu.classes import ONE_CLASS
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.dataset import Dataset
+from tamesu.engines.machine import devices_for
 from tamesu.errors import ConfigError, TamesuError, suggest
 from tamesu.fields import Field
 from tamesu.folds import Split, check_folds, make_splits, split_lockbox
@@ -88,6 +89,10 @@ class Plan:
         keep_model = arm is self.baseline and repeat == 0 and seed_shift == 0
         return make_trial(self.rows, arm.recipe, self.splits[repeat, fold], seed_shift, keep_model=keep_model)
 
+    def standing_on(self, arm: Arm) -> Plan:
+        """The study as it would be with `arm` kept: the same rows, folds and metric, and no further ideas."""
+        return replace(self, arms=(arm,))
+
     def comparison_key(self, arm: Arm) -> str:
         """What the ledger calls the comparison of `arm` with the baseline."""
         return comparison_key(self.baseline.recipe.training_json(), arm.recipe.training_json())
@@ -109,6 +114,23 @@ class Plan:
                 ]
             )
         return tuple(arm for arm in arms if not names or arm.idea in names or arm.name in names)
+
+    def arm(self, name: str, where: str) -> Arm:
+        """The one arm called `name`.
+
+        Args:
+            name: An idea, or one of its arms.
+            where: The command that asks, for the message.
+
+        Raises:
+            ConfigError: No idea of the study, or one that has several arms.
+        """
+        arms = self.ideas((name,))
+        if len(arms) > 1:
+            known = ", ".join(repr(arm.name) for arm in arms)
+            values = {"where": where, "name": repr(name), "n": len(arms), "known": known}
+            raise ConfigError(say("{where}: {name} must name one arm; it has {n}: {known}.", **values))
+        return arms[0]
 
 
 def make_plan(
@@ -158,6 +180,7 @@ def make_plan(
     n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
     fold_mistakes, warnings = check_folds(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
     mistakes += [f"{locate('folds')}: {mistake}" for mistake in fold_mistakes]
+    mistakes += [f"{locate('device')}: {text}" for text in _what_is_not_here(config.device)]
     mistakes += _what_learners_cannot(arms, rows, locate)
     if mistakes:
         raise ConfigError(mistakes)
@@ -221,6 +244,13 @@ def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDA
     if wanted != "auto":
         return rows.values(wanted, config.fields[wanted])
     return rows.values(name, target) if target.kind in ONE_CLASS else None
+
+
+def _what_is_not_here(device: str) -> list[str]:
+    if devices_for(device):
+        return []
+    text = say("must be a device that is here; got {value!r}, but no GPU is seen. `tamesu doctor` tells why.", value=device)
+    return [text]
 
 
 def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:
