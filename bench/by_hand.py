@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from trees_by_hand import RATE, predict_by_hand
 
 from tamesu import Study, compare
 from tamesu.trial import run_trial
+from trees_by_hand import RATE, predict_by_hand
 
 NAMES = ("xgboost", "lightgbm", "catboost")
 LEAST = 1e-12  # probability
@@ -96,7 +96,9 @@ def main() -> None:
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
     warnings.simplefilter("ignore", FutureWarning)
-    print("| data | library | log loss by hand | through tamesu | gain | interval | verdict | equal rows | largest difference |")
+    print(
+        "| data | library | log loss by hand | through tamesu | gain | interval | verdict | equal rows | largest difference |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for title, (frame, target, group) in tables(Path(os.environ.get("TAMESU_DATA", "../shared/data")), given.rows).items():
         for name in NAMES:

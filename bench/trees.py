@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from trees_by_hand import RATE, predict_by_hand
 
 from tamesu import Study
 from tamesu.learners.base import make_learner
+from trees_by_hand import RATE, predict_by_hand
 
 LIMIT = 1.05  # tamesu's time over the library's own
 NAMES = ("xgboost", "lightgbm", "catboost")

@@ -40,9 +40,7 @@ def _xgboost(
     from xgboost import XGBClassifier
 
     train, test = _as_categories(train, test, texts)
-    model = XGBClassifier(
-        n_estimators=rounds, learning_rate=RATE, enable_categorical=True, n_jobs=threads, random_state=seed
-    )
+    model = XGBClassifier(n_estimators=rounds, learning_rate=RATE, enable_categorical=True, n_jobs=threads, random_state=seed)
     return np.asarray(model.fit(train, y).predict_proba(test), dtype=np.float64)
 
 

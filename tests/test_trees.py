@@ -35,7 +35,7 @@ def recipe_of(name: str, fields=None, **trees):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name):
-    check_learner(make_learner(name))
+    check_learner(make_learner(name), learner=name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -456,5 +456,5 @@ def test_as_an_idea(tmp_path):
         ideas={"boosted": {"learner": "lightgbm"}},
         runs=tmp_path,
     )
-    result = study.try_ideas()
+    result = study.try_ideas(n_workers=0)
     assert result.ideas[0].judgement.outcome.name == "helps"

@@ -24,9 +24,10 @@ from tamesu.batches import make_batches
 from tamesu.config import AugmentConfig
 from tamesu.feed import make_feed
 from tamesu.inner import inner_splits
+from tamesu.learners.network import count_predicted
 from tamesu.learners.network_inputs import input_shape
 from tamesu.learners.torch import TorchLearner, set_pixels
-from tamesu.learners.torch_fitted import PREDICT_PIXELS, FittedTorch, load_fitted_torch
+from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch
 from tamesu.learners.torch_steps import autocast, count_batch_threads, quiet_random_state
 from tamesu.pixels import fit_pixels
 from tamesu.preprocess import fit_inputs
@@ -139,14 +140,13 @@ def _headless(rows: Dataset, recipe: Recipe, name: str, seed: int, device: str) 
     with quiet_random_state(seed, place):
         network = learner.make_network(alone, input_shape(feed, inputs), {}).to(place)
     set_pixels(network, fit_pixels(feed))
-    return FittedTorch(learner, alone, network.eval(), input_shape(feed, inputs), inputs, {}, [], place)
+    return FittedTorch(learner, alone, network.eval(), input_shape(feed, inputs), inputs, {}, [], device=place)
 
 
 def _embedded(fitted: FittedTorch, rows: Dataset) -> NDArray[np.float64]:
     """What the backbone makes of the rows, in order and as they are.  (n, f)"""
     feed = make_feed(rows, fitted.recipe, fitted.inputs, {})
-    size = fitted.recipe.size
-    batch_size = int(np.clip(PREDICT_PIXELS // max(1, size[0] * size[1]), 1, 256))
+    batch_size = count_predicted(fitted.recipe.size)
     network: Any = fitted.network.eval()
     parts = []
     with torch.inference_mode(), autocast(fitted.recipe.train, fitted.device):
