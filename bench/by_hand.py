@@ -105,11 +105,17 @@ def main() -> None:
             ours, theirs, folds, apart = losses(frame, target, group, name, given)
             groups = None if group is None else frame[group].to_numpy()
             found = compare(theirs, ours, folds, groups=groups)
-            print(
-                f"| {title} ({len(frame)}) | {name} | {theirs.mean():.4f} | {ours.mean():.4f} | {found.gain:+.5f} | {found.low:+.5f} to {found.high:+.5f} "
-                f"| {found.outcome.value} | {(apart < 1e-6).mean():.3f} | {apart.max():.1e} |",
-                flush=True,
-            )
+            cells = [
+                f"{title} ({len(frame)})",
+                name,
+                *(f"{one.mean():.4f}" for one in (theirs, ours)),
+                f"{found.gain:+.5f}",
+                f"{found.low:+.5f} to {found.high:+.5f}",
+                found.outcome.value,
+                f"{(apart < 1e-6).mean():.3f}",
+                f"{apart.max():.1e}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

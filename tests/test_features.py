@@ -12,6 +12,8 @@ import pytest
 from tamesu import Study
 from tamesu.config import FeaturesConfig
 from tamesu.dataset import Dataset
+from tamesu.document import config_from_mapping
+from tamesu.errors import ConfigError
 from tamesu.features import FittedFeatures, check_features, distances, fit_features, pictures, series
 from tamesu.features.measured import measured_names
 from tamesu.fields import DepthField, ImageField, LabelField, MaskField, NumberField, SeriesField
@@ -298,3 +300,18 @@ def test_what_networks_cannot_make():
     said = check_features(recipe_of(FIELDS, network="pretrained"), data)
     assert "must have model.backbone: timm:<name>" in said[0]
     assert check_features(recipe_of(FIELDS, network="trained"), data) == []
+    said = check_features(recipe_of({"picture": ImageField(), "share": FIELDS["share"]}, pictures=()), data)
+    assert said == ["features: must say what is measured of pictures or series where there is no other input; got nothing."]
+
+
+def test_settings_of_features_that_are_told_before_the_data():
+    fields = {"x": "number", "y": {"kind": "label", "target": True}}
+    with pytest.raises(ConfigError) as caught:
+        config_from_mapping({"fields": fields, "learner": "lightgbm", "features": {"pictures": ["size"], "series": []}})
+    assert caught.value.mistakes == [
+        "Study features.pictures: must be left out where no input is a picture; got ['size'].",
+        "Study features.series: must be left out where no input is of kind series; got [].",
+    ]
+    study = {"fields": fields | {"p": "image"}, "learner": "lightgbm", "model": {"activation": "rely"}}
+    with pytest.raises(ConfigError, match="Did you mean 'relu'"):
+        config_from_mapping(study | {"features": {"network": "trained"}})

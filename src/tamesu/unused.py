@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SEEDED = "train.seed"  # every learner's
 EMBEDDING = "embedding"  # a pretrained network that makes numbers for another learner
+BESIDE = frozenset({"torch", EMBEDDING})  # networks that may stand beside another learner
 USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the learners that make use of it
     "channels": (*NETWORKS, EMBEDDING),
     "augment": NETWORKS,

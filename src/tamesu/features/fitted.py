@@ -127,9 +127,13 @@ def fit_features(rows: Dataset, recipe: Recipe, seed: int, device: str) -> Fitte
 
 
 def check_features(recipe: Recipe, dataset: Dataset) -> list[str]:
-    """What of the recipe cannot be made into numbers, one sentence each: the kinds of inputs, and the networks."""
+    """What of `features` cannot be, one sentence each: nothing to measure, or a network that is not there."""
     if recipe.features.network == "none":
-        return []
+        given, wanted = measured_fields(recipe), recipe.features
+        measured = any(wanted.pictures if field.is_picture else wanted.series for field in given.values())
+        if measured or len(given) < len(recipe.inputs) or not given:
+            return []
+        return [say("features: must say what is measured of pictures or series where there is no other input; got nothing.")]
     from tamesu.errors import ConfigError
     from tamesu.learners.base import make_learner
 
