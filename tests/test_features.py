@@ -212,7 +212,11 @@ def test_pictures_are_measured_once_in_a_process(tmp_path):
         runs=tmp_path / "runs",
     )
     plan = study.check()
-    first = fit_features(plan.rows.take(slice(0, 8)), plan.baseline.recipe, 0, "cpu").transform(plan.rows)
+    some = plan.rows.take([7, 2, 5])
+    first = fit_features(some, plan.baseline.recipe, 0, "cpu").transform(plan.rows)
+    in_memory = ArrayPictures(tuple(plan.rows.pictures["file"].original(i) for i in range(12)))
+    by_hand = fit_features(replace(plan.rows, pictures={"file": in_memory}), plan.baseline.recipe, 0, "cpu").train_values
+    np.testing.assert_allclose(first, by_hand, atol=1e-6)
     for file in tmp_path.glob("*.png"):
         file.unlink()
     again = fit_features(plan.rows.take(slice(4, 12)), plan.baseline.recipe, 1, "cpu").transform(plan.rows)

@@ -210,6 +210,9 @@ def test_class_weights_and_balance_are_row_weights(name):
     balanced = recipe_of(name, fields, rounds=80, learning_rate=0.3).model_copy(update={"augment": AugmentConfig(balance=1.0)})
     predicted = make_learner(name).fit(data, balanced, 0, "cpu").predict(data)["answer"][:, 1]
     assert predicted.mean() == pytest.approx(0.5, abs=0.05)
+    both = balanced.model_copy(update={"fields": fields | {"answer": weighted}})
+    predicted = make_learner(name).fit(data, both, 0, "cpu").predict(data)["answer"][:, 1]
+    assert predicted.mean() == pytest.approx(0.75, abs=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -253,7 +256,7 @@ def test_what_is_missing_tells(name):
     rng = np.random.default_rng(0)
     data = toy_tables(160)
     yes = rng.random(160) < 0.5
-    data.table["size"] = np.where(yes, np.nan, rng.normal(size=160))
+    data.table["size"] = np.where(yes, np.nan, rng.integers(-1, 2, 160))  # no number stands in for what is missing
     data.table["answer"] = np.where(yes, "yes", "no").astype(object)
     fields = {"size": NumberField(), "answer": LabelField(target=True)}
     learner = make_learner(name)
