@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
 from tamesu.check_maps import map_mistakes
 from tamesu.check_outputs import output_mistakes
-from tamesu.config import ModelConfig, StudyConfig
+from tamesu.config import FeaturesConfig, ModelConfig, StudyConfig
 from tamesu.errors import ConfigError
 from tamesu.fields import Field
 from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN, SKLEARN, kind_of
 from tamesu.learners.sklearn_named import estimator_mistakes, plain_mistakes
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
 from tamesu.texts import say
+from tamesu.unused import BESIDE, users_of
 
 ACTIVATIONS = (
     "relu",
@@ -98,6 +99,7 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from output_mistakes(config)
     yield from map_mistakes(config)
     yield from _channels(config)
+    yield from _features(config)
     yield from _learner(config)
 
 
@@ -256,6 +258,17 @@ def _channels(config: StudyConfig) -> Iterator[Mistake]:
                 yield must_be(path, say("in one group only; {name!r} is in {group!r} too", name=one, group=named[one]), one)
 
 
+def _features(config: StudyConfig) -> Iterator[Mistake]:
+    """Features of what is there."""
+    given = [one for one in config.fields.values() if one.is_given]
+    features, plain = config.features, FeaturesConfig()
+    if features.pictures != plain.pictures and not any(one.is_picture for one in given):
+        yield must_be(("features", "pictures"), say("left out where no input is a picture"), features.pictures)
+    if features.series != plain.series and not any(one.kind == "series" for one in given):
+        rule = say("left out where no input is of kind {kind}", kind="series")
+        yield must_be(("features", "series"), rule, features.series)
+
+
 def _learner(config: StudyConfig) -> Iterator[Mistake]:
     learner, model = config.learner, config.model
     if learner not in LEARNERS and not OWN.fullmatch(learner) and not ESTIMATOR.fullmatch(learner):
@@ -267,7 +280,8 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
     yield from strange
     if kind_of(learner) == SKLEARN and not strange:
         yield from estimator_mistakes(learner, config.sklearn.params)
-    if learner not in NETWORKS:
+    network = learner if learner in NETWORKS else "torch" if users_of(learner, config.features.network) & BESIDE else None
+    if network is None:
         return
     if model.activation not in ACTIVATIONS:
         yield must_be(
@@ -277,7 +291,7 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
     early = [name for name, one in config.fields.items() if one.auxiliary is not None and one.auxiliary.branch == "early"]
     if early and backbone != "tiny" and any(one.is_picture and one.is_given for one in config.fields.values()):
         yield must_be(("fields", early[0], "aux", "branch"), say("late or own with backbone {name}", name=backbone), "early")
-    yield from _backbone(learner, model)
+    yield from _backbone(network, model)
 
 
 def _backbone(learner: str, model: ModelConfig) -> Iterator[Mistake]:

@@ -26,11 +26,11 @@ from tamesu.fields import Field
 from tamesu.fields.derived import with_sources
 from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
 from tamesu.influence import declared, influential
-from tamesu.learners.names import NETWORKS, kind_of
+from tamesu.learners.names import NETWORKS, SKLEARN, TREES, kind_of
 from tamesu.maps import Resize
 from tamesu.mistakes import Mistake, shown
 from tamesu.texts import say
-from tamesu.unused import SECTIONS, unused_settings, used_settings
+from tamesu.unused import SECTIONS, unused_settings, used_settings, users_of
 
 BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
@@ -89,14 +89,36 @@ class Recipe(Section):
         return {**self.inputs, **self.companions, **self.auxiliaries, **self.targets}
 
     @property
+    def users(self) -> frozenset[str]:
+        """Who makes use of the settings: the learner, and the network that makes numbers for it."""
+        return users_of(self.learner, self.features.network)
+
+    @property
     def unseen(self) -> tuple[str, ...]:
         """Fields that rows to be predicted come without, whatever their tables hold."""
         return tuple({**self.targets, **self.auxiliaries, **self.companions})
 
     @property
+    def group(self) -> str | None:
+        """The field whose rows stay together wherever the training rows are split once more; None where none is named."""
+        return next((name for name, field in self.fields.items() if field.kind == "group"), None)
+
+    @property
+    def splits_inside(self) -> bool:
+        """Whether the training rows are split once more: to fix the rounds of trees, or to cross-fit networks for them."""
+        kind = kind_of(self.learner)
+        return (kind in TREES and self.trees.rounds == "auto") or (
+            kind in (*TREES, SKLEARN) and self.features.network == "trained"
+        )
+
+    @property
     def companions(self) -> dict[str, Field]:
-        """Fields that training reads though no learner is given them: what targets change places with, and objects to paste."""
+        """Fields that training reads though no learner is given them.
+
+        They are what targets change places with, objects to paste, and the group where training rows are split once more.
+        """
         partners = {field.swap_with for field in self.targets.values()} if self.augment.mirror or self.augment.flip else set()
+        partners |= {self.group} if self.splits_inside else set()
         pasted = {"mask", "boxes"} if self.augment.paste else set()
         beside = {*self.inputs, *self.targets, *self.auxiliaries}
         return {
@@ -113,13 +135,17 @@ class Recipe(Section):
         """
         if self.learner in NETWORKS:
             settings = influential(self)
-            settings |= used_settings(self.learner, {name: settings[name] for name in ("model", "train")})
+            settings |= used_settings(self.users, {name: settings[name] for name in ("model", "train")})
         else:
-            fields = {name: field for name, field in self.fields.items() if field.kind not in NOT_TRAINED_ON}
+            fields = {
+                name: field
+                for name, field in self.fields.items()
+                if field.kind not in NOT_TRAINED_ON or name in self.companions
+            }
             settings = self.model_dump(exclude={"fields", "upright", "despite"})
             if kind_of(self.learner):
                 sections = {name: settings.pop(name) for name in SECTIONS}
-                settings |= used_settings(self.learner, sections)
+                settings |= used_settings(self.users, sections)
             settings["fields"] = {name: declared(field, {"column"}) for name, field in fields.items()}
         return json.dumps(_canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -222,7 +248,7 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
             for variant in expanded.variants
         ]
         changing = [arm for arm in made if arm.recipe.training_json() != arms[0].recipe.training_json()]
-        unused = [one for arm in made for one in unused_settings(arm.patch, {arm.recipe.learner}, ("ideas", name))]
+        unused = [one for arm in made for one in unused_settings(arm.patch, [arm.recipe], ("ideas", name))]
         mistakes += dict.fromkeys(unused)
         if made and not changing and not unused:
             mistakes.append(_changes_nothing(name, patch, made, arms[0]))
@@ -230,7 +256,7 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
             same = ", ".join(arm.name for arm in made if arm not in changing)
             notes.append(say("ideas.{name}: left out {same}: that is the baseline.", name=name, same=same))
         arms += changing
-    mistakes += unused_settings(raw, {arm.recipe.learner for arm in arms}) if sound else []
+    mistakes += unused_settings(raw, [arm.recipe for arm in arms]) if sound else []
     return ArmPlan(arms, notes + _equal_arms(arms), mistakes)
 
 

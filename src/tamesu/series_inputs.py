@@ -111,7 +111,7 @@ class FittedSeries:
         return {name: self._transform(name, one, rows) for name, one in self.fitted.items()}
 
     def _transform(self, name: str, one: FittedChannels, rows: Dataset) -> SeriesArrays:
-        series = _on_grid(rows, name, one.field)
+        series = on_grid(rows, name, one.field)
         lengths = np.array([len(values) for values, _ in series], dtype=np.int64)
         longest = max(one.length, int(lengths.max(initial=0)))
         out = np.zeros((len(series), longest, len(one.names)), dtype=np.float32)
@@ -184,7 +184,7 @@ def fit_series(rows: Dataset, fields: Mapping[str, SeriesField], settings: Chann
 
 
 def _fit(rows: Dataset, name: str, field: SeriesField, wanted: Sequence[str]) -> FittedChannels:
-    series = _on_grid(rows, name, field)
+    series = on_grid(rows, name, field)
     names = series_channel_names(field.channel_names, wanted, field.gap is not None)
     length = max(1, max((len(values) for values, _ in series), default=1)) if field.length == "auto" else field.length
     nothing = np.zeros((0, len(field.channel_names)))
@@ -197,15 +197,15 @@ def _fit(rows: Dataset, name: str, field: SeriesField, wanted: Sequence[str]) ->
     return FittedChannels(field, names, length, mean, deviation, center, spread)
 
 
-def _on_grid(rows: Dataset, name: str, field: SeriesField) -> list[tuple[Array, Array]]:
-    """Values and times of each row's steps."""
+def on_grid(rows: Dataset, name: str, field: SeriesField) -> list[tuple[Array, Array]]:
+    """Values and times of each row's steps, on the grid that the field says.  (t, c) and (t,) each"""
     where = f"{rows.where} {name}"
     values, places = field.read_timed(rows.table[name], rows.ids, where)
     out = []
     for readings, at in zip(values, places, strict=True):
         times = field.grid.times(at)
-        on_grid = resample(readings, at, times, field.gap)
-        out.append((on_grid - _first(on_grid) if field.start == "zero" else on_grid, times))
+        resampled = resample(readings, at, times, field.gap)
+        out.append((resampled - _first(resampled) if field.start == "zero" else resampled, times))
     return out
 
 

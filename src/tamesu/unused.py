@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tamesu.config import StudyConfig
 from tamesu.learners.names import NETWORKS, SKLEARN, TREES, kind_of
 from tamesu.mistakes import Mistake, Path
 from tamesu.texts import say
 
+if TYPE_CHECKING:
+    from tamesu.recipe import Recipe
+
 SEEDED = "train.seed"  # every learner's
+EMBEDDING = "embedding"  # a pretrained network that makes numbers for another learner
+BESIDE = frozenset({"torch", EMBEDDING})  # networks that may stand beside another learner
 USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the learners that make use of it
-    "channels": NETWORKS,
+    "channels": (*NETWORKS, EMBEDDING),
     "augment": NETWORKS,
     "augment.balance": (*NETWORKS, *TREES, SKLEARN),
     "tta": NETWORKS,
-    "model": NETWORKS,
+    "model": (*NETWORKS, EMBEDDING),
     "model.backend": ("keras",),
     "train": NETWORKS,
+    "train.precision": (*NETWORKS, EMBEDDING),
     "train.report": ("torch",),
     "train.channels_last": ("torch",),
     "train.compile": ("torch",),
@@ -27,18 +33,31 @@ USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the l
     "features": (*TREES, SKLEARN),
 }
 SECTIONS = tuple(one for one in USERS if "." not in one)
-KNOWN = {name for names in USERS.values() for name in names}
+KNOWN = {name for names in USERS.values() for name in names} - {EMBEDDING}
 
 
-def unused_settings(said: Mapping[str, Any], learners: Collection[str], at: Path = ()) -> Iterator[Mistake]:
-    """What is written though none of `learners` makes use of it; nothing where one is the user's own.
+def users_of(learner: str, network: str) -> frozenset[str]:
+    """Who makes use of the settings of an arm.
+
+    Args:
+        learner: As the study names it.
+        network: `features.network`: PyTorch's networks may make numbers for a learner that takes tables alone.
+    """
+    kind = kind_of(learner)
+    beside = {"trained": "torch", "pretrained": EMBEDDING}.get(network) if kind in (*TREES, SKLEARN) else None
+    return frozenset({kind} if beside is None else {kind, beside})
+
+
+def unused_settings(said: Mapping[str, Any], recipes: Collection[Recipe], at: Path = ()) -> Iterator[Mistake]:
+    """What is written though none of the arms makes use of it; nothing where the learner of one is the user's own.
 
     Args:
         said: The study, or an idea's patch.
-        learners: Of the arms that what is said is for.
+        recipes: Of the arms that what is said is for.
         at: Where in the study it is said.
     """
-    kinds = {kind_of(one) for one in learners}
+    kinds = frozenset[str]().union(*(recipe.users for recipe in recipes))
+    learners = {recipe.learner for recipe in recipes}
     if "" in kinds:
         return
     for section in SECTIONS:
@@ -50,16 +69,15 @@ def unused_settings(said: Mapping[str, Any], learners: Collection[str], at: Path
                     "{learner} cannot use {setting}. Remove it, or put it in an idea with learner: {user}.",
                     learner=", ".join(sorted(learners)),
                     setting=f"{section}.{name}",
-                    user=min(users, key=lambda one: (one not in NETWORKS[:1], one)),
+                    user=min(users - {EMBEDDING}, key=lambda one: (one not in NETWORKS[:1], one)),
                 )
                 yield Mistake((*at, section, name), text)
 
 
-def used_settings(learner: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those of `settings`, by section, that this learner, which is none of one's own, makes use of."""
-    kind = kind_of(learner)
+def used_settings(users: Collection[str], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of `settings`, by section, that one of these, of which none is one's own, makes use of."""
     kept = {
-        section: {name: one for name, one in of.items() if kind in _users(f"{section}.{name}")}
+        section: {name: one for name, one in of.items() if not _users(f"{section}.{name}").isdisjoint(users)}
         for section, of in settings.items()
     }
     return {section: of for section, of in kept.items() if of}

@@ -147,11 +147,31 @@ def as_text(value: object) -> str:
 
 def read_classes(column: pd.Series, missing: frozenset[str] = frozenset({""})) -> NDArray[np.object_]:
     """Class names as text, None for empty cells and for those that mean "missing".  (n,) object"""
-    out = np.empty(len(column), dtype=object)
-    for i, value in enumerate(column.astype(object).to_numpy()):
+    names, codes = read_codes(column, missing)
+    return names[codes]
+
+
+def read_codes(column: pd.Series, missing: frozenset[str] = frozenset({""})) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """The same with each text looked at once: texts, of which some may be equal or None, and where each row's stands.
+
+    Returns:
+        (m,) object, and (n,) positions in it.
+    """
+    codes, cells = _distinct(column)
+    names = np.empty(len(cells), dtype=object)
+    for i, value in enumerate(cells):
         text = None if value is None or value is pd.NA or value != value else as_text(value)
-        out[i] = None if text is None or text in missing else text
-    return out
+        names[i] = None if text is None or text in missing else text
+    return names, codes
+
+
+def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Where each cell stands among the different ones; cells of mixed types are left apart, since 1 equals True there."""
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("string", "integer", "floating", "boolean") and len(column):
+        codes, cells = pd.factorize(column, use_na_sentinel=False)
+        return codes.astype(np.int64, copy=False), np.asarray(cells, dtype=object)
+    return np.arange(len(column), dtype=np.int64), column.astype(object).to_numpy()
 
 
 def some_rows(ids: NDArray[Any], mask: NDArray[np.bool_], at_most: int = 5) -> str:

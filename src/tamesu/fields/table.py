@@ -11,7 +11,7 @@ from pydantic import Field as Setting
 from pydantic import PositiveFloat, PositiveInt
 
 from tamesu.errors import DataError
-from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, read_classes, some_rows
+from tamesu.fields.base import MISSING_TEXT, FieldBase, Mirror, Name, SwapWith, as_text, read_codes, some_rows
 from tamesu.symmetry import TILT_RAD, Symmetry
 from tamesu.texts import say
 
@@ -35,7 +35,12 @@ class LabelField(FieldBase):
 
     def read(self, column: pd.Series, ids: NDArray[Any], where: str) -> NDArray[np.object_]:
         """Class names as text, None where missing.  (n,) object."""
-        return read_classes(column, frozenset({text.strip() for text in self.missing_values} | {""}))
+        names, codes = self.read_codes(column)
+        return names[codes]
+
+    def read_codes(self, column: pd.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+        """The different class names, None where missing, and which of them each row has.  (m,) object, (n,)"""
+        return read_codes(column, frozenset({text.strip() for text in self.missing_values} | {""}))
 
     def merged(self, values: NDArray[np.object_]) -> NDArray[np.object_]:
         """Class names as `merge` has them read as an input.  (n,) object"""

@@ -18,7 +18,7 @@ from tamesu.feed import Feed, law_inputs, make_feed
 from tamesu.fields import some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
 from tamesu.learners.network_inputs import fit_series_inputs, fit_target, input_shape, table_inputs
-from tamesu.maps import Maps
+from tamesu.maps import Maps, Size
 from tamesu.nets.shapes import InputShape
 from tamesu.pixels import FittedPixels, fit_pixels
 from tamesu.preprocess import FittedInputs, fit_inputs
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 PREDICT_PIXELS = 2**20  # pictures of this many pixels together make a batch when predicting
 MakeTargets = Callable[["Dataset", Recipe, "FittedSeries | None"], dict[str, Target]]
+
+
+def count_predicted(size: Size) -> int:
+    """Rows that make a batch when predicting."""
+    return int(np.clip(PREDICT_PIXELS // max(1, size[0] * size[1]), 1, 256))
 
 
 def make_targets(rows: Dataset, recipe: Recipe, series: FittedSeries | None = None) -> dict[str, Target]:
@@ -131,8 +136,7 @@ class FittedNetwork(ABC):
 
     def _predict_view(self, feed: Feed, inner: InnerMaps | None, rows: Dataset) -> dict[str, NDArray[Any]]:
         """By target, what is seen through the maps says of the original pictures; NaN where it says nothing."""
-        pixels = max(1, self.recipe.size[0] * self.recipe.size[1])
-        batch_size = int(np.clip(PREDICT_PIXELS // pixels, 1, 256))
+        batch_size = count_predicted(self.recipe.size)
         parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.judged}
         maps: dict[str, list[Maps]] = {name: [] for name in self.judged}
         for batch in make_batches(feed, batch_size, n_threads=self.count_threads(), inner=inner):

@@ -13,7 +13,7 @@ import numpy as np
 from tamesu.errors import ConfigError
 from tamesu.learners.sklearn_named import SEEDS, THREADS, find_object, make_estimator
 from tamesu.learners.sklearn_outputs import Role
-from tamesu.learners.tree_libraries import count_threads
+from tamesu.learners.tree_library import count_threads
 from tamesu.seeds import seeded
 from tamesu.texts import say
 

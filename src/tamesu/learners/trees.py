@@ -1,13 +1,16 @@
-"""Gradient boosting on table columns: XGBoost, LightGBM and CatBoost behind one learner.
+"""Gradient boosting: XGBoost, LightGBM and CatBoost behind one learner.
 
-`fit` reads as the method: targets and inputs are fitted on the training rows, the number of rounds is fixed by an inner split
-of those same rows, then the library trains on all of them. Missing numbers and categories reach the library as such.
+`fit` reads as the method: target, columns and features are fitted on the training rows, the number of rounds is fixed by an
+inner split of those same rows, then the library trains on all of them. Missing numbers and categories reach the library as
+such.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,26 +18,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.config import TreesConfig
+from tamesu.arrows import ArrowField
 from tamesu.errors import StoreError
-from tamesu.fields import Field, LabelField, NumberField
+from tamesu.features import check_features
+from tamesu.fields import Field, LabelField, NumberField, PictureField, SeriesField
+from tamesu.inner import inner_splits
 from tamesu.learners.base import NAME_FILE, OnEpoch, learner_name
-from tamesu.learners.tree_libraries import LIBRARIES, Booster, Library, Task, Trainable
+from tamesu.learners.tree_columns import TreeColumns, fit_columns
+from tamesu.learners.tree_libraries import LIBRARIES
+from tamesu.learners.tree_library import Booster, Library, Objective, Task, Trainable
 from tamesu.learners.tree_rounds import choose_rounds
-from tamesu.losses import log_softmax
-from tamesu.preprocess import MISSING, OTHER, FittedInputs, fit_inputs
+from tamesu.learners.tree_targets import Answers, can_answer, load_answers, make_answers, objective_of, row_weights
+from tamesu.losses import said_loss
 from tamesu.recipe import Recipe
-from tamesu.targets import Target, make_target, target_from_json
-from tamesu.targets.classes import UNSEEN, LabelTarget
-from tamesu.targets.numbers import NumberTarget
+from tamesu.targets import make_target, target_from_json
 from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.dataset import Dataset
 
+MOST_CLASSES = 1000  # every round grows a tree for each
+N_ASKED = 200  # rows on which a library is asked about its parameters
+GIVEN = (LabelField, NumberField, ArrowField, PictureField, SeriesField)
+
 
 class TreesLearner:
-    """Trains boosted trees on the numbers and labels of the table."""
+    """Trains boosted trees on the table, and on what is measured of pictures and series."""
 
     library: Library
 
@@ -42,34 +51,43 @@ class TreesLearner:
         """What of the recipe cannot be honoured, one sentence each."""
         if importlib.util.find_spec(self.library.package) is None:
             return [say("{learner} is not installed. Run: pip install 'tamesu[trees]'", learner=recipe.learner)]
-        name, field = recipe.target
-        cannot = [
-            (f"fields.{one}", say("inputs of kind {kind}", kind=given.kind))
-            for one, given in recipe.inputs.items()
-            if not isinstance(given, LabelField | NumberField)
-        ]
-        cannot += [(f"fields.{one}.aux", say("auxiliary targets")) for one in recipe.auxiliaries]
-        if type(make_target(name, field, dataset.classes.get((name, field.kind), ("",)))) not in (LabelTarget, NumberTarget):
-            cannot.append((f"fields.{name}", say("targets of kind {kind} with these settings", kind=field.kind)))
-        if field.loss is not None:
-            cannot.append((f"fields.{name}.loss", say("another loss than its own")))
-        if recipe.augment.balance:
-            cannot.append(("augment.balance", say("rows drawn by their class")))
         sentences = [
             say("{learner} cannot use {what} ({where}). Remove it, or put it in an idea with learner: torch.", **each)
-            for each in ({"learner": recipe.learner, "what": what, "where": where} for where, what in cannot)
+            for each in (
+                {"learner": recipe.learner, "what": what, "where": where} for where, what in _impossible(recipe, dataset)
+            )
         ]
         if not recipe.inputs:
-            sentences.append(say("{learner} must have an input, a label or a number; got none.", learner=recipe.learner))
-        own = [one for one in recipe.trees.params if one in self.library.fixed]
-        sentences += [
-            say(
-                "trees.params: {name} is set by tamesu: by the target, trees.rounds, trees.learning_rate, or the seed.",
-                name=one,
+            sentences.append(
+                say("{learner} must have an input, such as a label, a number or a picture; got none.", learner=recipe.learner)
             )
-            for one in own
-        ]
-        return sentences
+        name, field = recipe.target
+        n_classes = len(dataset.classes.get((name, field.kind), ()))
+        if n_classes > MOST_CLASSES:
+            text = say(
+                "{learner} grows a tree for each class in every round: {name!r} must have at most {most} classes; got {n}. "
+                "Join classes with merge, or use learner: torch.",
+                learner=recipe.learner,
+                name=name,
+                most=MOST_CLASSES,
+                n=n_classes,
+            )
+            sentences.append(text)
+        sentences += self.library.fixed_mistakes(recipe.trees.params)
+        sentences += check_features(recipe, dataset)
+        return sentences or self._check_params(recipe, dataset)
+
+    def _check_params(self, recipe: Recipe, dataset: Dataset) -> list[str]:
+        if not recipe.trees.params:
+            return []
+        name, field = recipe.target
+        n_classes = min(3, len(dataset.classes.get((name, field.kind), ()))) if field.kind == "label" else 0
+        rows = dataset.take(slice(0, N_ASKED))
+        plain = recipe.model_copy(update={"features": recipe.features.model_copy(update={"network": "none"})})
+        columns, x = fit_columns(rows, plain, 0, "cpu")
+        data = Trainable(x, np.arange(len(rows)) % max(2, n_classes), columns.is_category)
+        task = Task(objective_of(field) or Objective("l2"), 2 if field.kind == "label" and field.order else n_classes, "cpu", 0)
+        return self.library.param_mistakes(recipe.trees, task, data)
 
     def fit(
         self, rows: Dataset, recipe: Recipe, seed: int, device: str = "cpu", on_epoch: OnEpoch | None = None
@@ -78,27 +96,45 @@ class TreesLearner:
 
         Raises:
             DataError: A target's value is missing or unknown.
+            ValueError: A loss that `check` refuses.
         """
         name, field = recipe.target
         values = rows.values(name, field)
         target = make_target(name, field, rows.classes.get((name, field.kind), ())).fit(values)
-        y = target.as_trained(target.encode(values))
-        inputs = fit_inputs(rows, recipe.inputs)
-        columns = TreeColumns(inputs, _with_others(inputs, rows))
-        present, codes = np.unique(y, return_inverse=True) if _is_class(target) else (np.zeros(0, dtype=np.int64), y)
-        task = Task(len(present) if _is_class(target) else 0, device, seed)
-        data = Trainable(columns.table(rows, recipe.inputs), codes, columns.is_category)
-        if len(np.unique(codes)) < 2:  # nothing to tell apart: no library takes such rows
-            return FittedTrees(
-                self, recipe, columns, {name: target}, present, len(rows), None, [_entry(0, recipe.trees, device)]
-            )
-        rounds = recipe.trees.rounds
-        n_rounds = choose_rounds(self.library, data, recipe.trees, task) if rounds == "auto" else rounds
-        booster = self.library.train(data, recipe.trees, task, n_rounds)
-        log = [_entry(n_rounds, recipe.trees, device)]
+        encoded = target.encode(values)
+        answers = make_answers(target, target.as_trained(encoded))
+        objective = objective_of(field)
+        if objective is None:
+            raise ValueError(f"trees cannot lower the loss of {name!r} (see `check`)")
+        columns, x = fit_columns(rows, recipe, seed, device)
+        weight, is_category = row_weights(target, encoded, recipe.augment), columns.is_category
+        task = Task(objective, answers.n_classes, self._device(device), seed)
+        boosters: list[Booster] = []
+        rounds: list[int] = []
+        splits = inner_splits(rows, recipe, seed) if recipe.trees.rounds == "auto" else []
+        for y in answers.asked(target.as_trained(encoded)):
+            data = Trainable(x, y, is_category, weight)
+            said = recipe.trees.rounds
+            rounds.append(choose_rounds(self.library, data, recipe.trees, task, splits) if said == "auto" else said)
+            boosters.append(self.library.train(data, recipe.trees, task, rounds[-1]))
+        entry = {"epoch": 1, "loss": None, "learning_rate": recipe.trees.learning_rate}
+        log = [entry | {"rounds": rounds[0] if len(rounds) == 1 else rounds or 0, "device": task.device}]
         if on_epoch is not None:
             on_epoch(1, float("nan"))
-        return FittedTrees(self, recipe, columns, {name: target}, present, len(rows), booster, log)
+        return FittedTrees(self, recipe, columns, answers, tuple(boosters), log)
+
+    def _device(self, device: str) -> str:
+        """cuda where it is asked for and the library can train there; else the CPU, which is told."""
+        if device == "cpu":
+            return "cpu"
+        problem = self.library.gpu_problem() if device == "cuda" else device
+        if problem is None:
+            return "cuda"
+        text = say(
+            "{learner} trains on the CPU: it cannot use this GPU ({problem}).", learner=self.library.package, problem=problem
+        )
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        return "cpu"
 
     def load(self, folder: Path) -> FittedTrees:
         """What `FittedTrees.save` wrote.
@@ -109,13 +145,12 @@ class TreesLearner:
         folder = Path(folder)
         try:
             kept = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
+            columns = TreeColumns.load(folder / "columns")
         except (OSError, ValueError) as error:
             raise StoreError(say("{where}: must be a saved model; {error}.", where=folder, error=error)) from error
-        targets = {one["name"]: target_from_json(one) for one in kept["targets"]}
-        columns = TreeColumns(FittedInputs.load(folder / "inputs"), tuple(kept["with_others"]))
-        booster = self.library.load(folder, len(kept["present"])) if kept["is_trained"] else None
-        recipe, present = Recipe.model_validate(kept["recipe"]), np.array(kept["present"], dtype=np.int64)
-        return FittedTrees(self, recipe, columns, targets, present, kept["n_rows"], booster, kept["log"])
+        answers = load_answers(target_from_json(kept["target"]), kept["present"], kept["n_rows"])
+        boosters = tuple(self.library.load(folder / f"trees_{i}", answers.n_classes) for i in range(kept["n_boosters"]))
+        return FittedTrees(self, Recipe.model_validate(kept["recipe"]), columns, answers, boosters, kept["log"])
 
 
 class XGBoostLearner(TreesLearner):
@@ -136,105 +171,70 @@ class CatBoostLearner(TreesLearner):
     library = LIBRARIES["catboost"]
 
 
-@dataclass(frozen=True, eq=False)
-class TreeColumns:
-    """The table as trees take it: what is missing stays so, unless the study says what to put there.
-
-    Attributes:
-        inputs: Fitted on the training rows.
-        with_others: Label inputs of which training had classes that are joined as "other".
-    """
-
-    inputs: FittedInputs
-    with_others: tuple[str, ...]
-
-    @property
-    def is_category(self) -> NDArray[np.bool_]:
-        """Which columns are codes of categories.  (f,)"""
-        inputs = self.inputs
-        return np.arange(len(inputs.feature_names) + len(inputs.labels)) >= len(inputs.feature_names)
-
-    def table(self, rows: Dataset, fields: dict[str, Field]) -> NDArray[np.float64]:
-        """Numbers and codes of categories, NaN where missing; a class that training did not have is missing.  (n, f)"""
-        made = self.inputs.transform(rows)
-        table = made.table.astype(np.float64)
-        for j, (column, name) in enumerate(zip(made.feature_names, self.inputs.feature_fields, strict=True)):
-            field = fields[name]
-            if isinstance(field, NumberField) and field.missing == "median" and not column.endswith("_missing"):
-                table[np.isnan(rows.values(name, field)), j] = np.nan
-        codes = made.categories.astype(np.float64)
-        for j, name in enumerate(self.inputs.labels):
-            codes[made.categories[:, j] == MISSING, j] = np.nan
-            if name not in self.with_others:
-                codes[made.categories[:, j] == OTHER, j] = np.nan
-        return np.concatenate([table, codes - 1], axis=1)  # codes from 0: other, then the classes
-
-
 @dataclass(eq=False)
 class FittedTrees:
     """Trained trees, and how their inputs and outputs are read.
 
     Attributes:
-        present: Codes of the classes that training had; none for a number.
-        n_rows: Rows they were trained on.
-        booster: None where training had one class, or one number, alone.
-        log: One entry: the rounds, and the device.
+        boosters: One, or of classes in order one for each cut between two; none where there is nothing to tell apart.
+        log: One entry: the rounds (of each booster, where they are several), and the device.
     """
 
     learner: TreesLearner
     recipe: Recipe
     columns: TreeColumns
-    targets: dict[str, Target]
-    present: NDArray[np.int64]
-    n_rows: int
-    booster: Booster | None
+    answers: Answers
+    boosters: tuple[Booster, ...]
     log: list[dict[str, Any]]
 
     def predict(self, rows: Dataset) -> dict[str, NDArray[Any]]:
         """By target: (n, k) probabilities, or (n,) numbers in its unit."""
-        ((name, target),) = self.targets.items()
-        if self.booster is None:
-            margins = np.zeros((len(rows), max(1, len(self.present))))
-        else:
-            margins = self.booster.margins(self.columns.table(rows, self.recipe.inputs), self.columns.is_category)
-        return {name: np.asarray(target.decode(self._raw(margins, target), np))}
-
-    def _raw(self, margins: NDArray[np.float64], target: Target) -> NDArray[np.float64]:
-        """Margins of the classes that training had, as those of all: one it did not have is unlikely, not impossible."""
-        if not _is_class(target):
-            return margins
-        raw = np.full((len(margins), target.n_outputs), np.log(UNSEEN / (self.n_rows + UNSEEN)))
-        raw[:, self.present] = log_softmax(margins, np)
-        return raw
+        margins = []
+        if self.boosters:
+            x, is_category = self.columns.table(rows), self.columns.is_category
+            margins = [booster.margins(x, is_category) for booster in self.boosters]
+        return {self.answers.target.name: self.answers.prediction(margins, len(rows))}
 
     def save(self, folder: Path) -> None:
-        """Writes the library's own file, fitted.json, learner.json and the fitted inputs into a folder."""
+        """Writes the library's own files, fitted.json, learner.json and the columns into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if self.booster is not None:
-            self.booster.save(folder)
-        self.columns.inputs.save(folder / "inputs")
+        for i, booster in enumerate(self.boosters):
+            (folder / f"trees_{i}").mkdir(exist_ok=True)
+            booster.save(folder / f"trees_{i}")
+        self.columns.save(folder / "columns")
         kept = {
             "recipe": self.recipe.model_dump(mode="json"),
-            "targets": [target.to_json() for target in self.targets.values()],
-            "with_others": list(self.columns.with_others),
-            "present": self.present.tolist(),
-            "n_rows": self.n_rows,
-            "is_trained": self.booster is not None,
+            "target": self.answers.target.to_json(),
+            "present": self.answers.present.tolist(),
+            "n_rows": self.answers.n_rows,
+            "n_boosters": len(self.boosters),
             "log": self.log,
         }
         (folder / "fitted.json").write_text(json.dumps(kept), encoding="utf-8")
         (folder / NAME_FILE).write_text(json.dumps({"learner": learner_name(self.learner)}), encoding="utf-8")
 
 
-def _with_others(inputs: FittedInputs, rows: Dataset) -> tuple[str, ...]:
-    codes = inputs.transform(rows).categories
-    return tuple(name for j, name in enumerate(inputs.labels) if (codes[:, j] == OTHER).any())
+def _impossible(recipe: Recipe, dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """Where something stands that trees cannot use, and what it is."""
+    trains_network = recipe.features.network == "trained"  # which takes more than trees do
+    for name, given in recipe.inputs.items():
+        if not (isinstance(given, GIVEN) or trains_network):
+            yield f"fields.{name}", say("inputs of kind {kind}", kind=given.kind)
+    for name in () if trains_network else recipe.auxiliaries:
+        yield f"fields.{name}.aux", say("auxiliary targets")
+    name, field = recipe.target
+    if not can_answer(make_target(name, field, dataset.classes.get((name, field.kind), ("",)))):
+        yield f"fields.{name}", say("targets of kind {kind} with these settings", kind=field.kind)
+    elif objective_of(field) is None:
+        yield from _impossible_loss(name, field)
 
 
-def _is_class(target: Target) -> bool:
-    return isinstance(target, LabelTarget)
-
-
-def _entry(n_rounds: int, settings: TreesConfig, device: str) -> dict[str, Any]:
-    return {"epoch": 1, "loss": None, "learning_rate": settings.learning_rate, "rounds": n_rounds, "device": device}
+def _impossible_loss(name: str, field: Field) -> Iterator[tuple[str, str]]:
+    said, options = said_loss(field)
+    if objective_of(field.model_copy(update={"loss": said})) is None:
+        yield f"fields.{name}.loss", say("the loss {loss}", loss=said)
+        return
+    for option in options:
+        if objective_of(field.model_copy(update={"loss": {"name": said, option: options[option]}})) is None:
+            yield f"fields.{name}.loss.{option}", say("{option} of a loss", option=option)

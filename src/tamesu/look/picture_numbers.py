@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.features.pictures import BINS, CELLS, directions
+
 SIDE = 128  # pixels: numbers are measured on a picture whose longer side is at most this
-FORM_CELLS, FORM_BINS = 4, 8  # gradient histograms: 4 × 4 cells of 8 directions
 THUMB = 8  # pixels of the grey thumbnail
 COLOUR_BINS = 4  # each way
-N_STRUCTURE = FORM_CELLS * FORM_CELLS * FORM_BINS + THUMB * THUMB
+N_STRUCTURE = CELLS * CELLS * BINS + THUMB * THUMB
 N_EMBEDDING = N_STRUCTURE + COLOUR_BINS * COLOUR_BINS + COLOUR_BINS
 FLAT = 0.01  # contrast below which a picture has no form to be hashed
 LIGHT = ("brightness", "contrast", "sharpness", "saturation", "red", "green", "blue")
@@ -84,18 +85,8 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> int:
 
 
 def describe(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Form (gradient directions in a grid and a thumbnail, both free of light and contrast), then colour.  (N_EMBEDDING,)
-
-    Source:
-        Gradient histograms as in Dalal & Triggs (2005), Histograms of Oriented Gradients for Human Detection.
-    """
+    """Form (gradient directions in a grid and a thumbnail, both free of light and contrast), then colour.  (N_EMBEDDING,)"""
     gray = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    dx, dy = cv2.Sobel(gray, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(gray, cv2.CV_32F, 0, 1, ksize=3)
-    size, turn = np.hypot(dx, dy), np.arctan2(dy, dx) % np.pi
-    bins = np.minimum((turn / np.pi * FORM_BINS).astype(np.int64), FORM_BINS - 1)
-    place = np.arange(32) * FORM_CELLS // 32
-    cell = (place[:, None] * FORM_CELLS + place[None, :]) * FORM_BINS + bins
-    counts = np.bincount(cell.ravel(), weights=size.ravel(), minlength=FORM_CELLS * FORM_CELLS * FORM_BINS)
     thumb = cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA).ravel()
     thumb = (thumb - thumb.mean()) / max(float(thumb.std()), FLAT)
     hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).reshape(-1, 3)
@@ -104,6 +95,5 @@ def describe(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     light = hsv[:, 2].astype(np.int64) * COLOUR_BINS // 256
     colour = np.bincount(hue * COLOUR_BINS + saturation, minlength=COLOUR_BINS**2) / len(hsv)
     value = np.bincount(light, minlength=COLOUR_BINS) / len(hsv)
-    form = counts / max(float(np.linalg.norm(counts)), 1e-6)
     # Each part has a length of about one, so that none of them drowns the others.
-    return np.concatenate([form, thumb / THUMB, np.sqrt(colour), np.sqrt(value)]).astype(np.float32)
+    return np.concatenate([directions(gray), thumb / THUMB, np.sqrt(colour), np.sqrt(value)]).astype(np.float32)

@@ -24,7 +24,9 @@ from tamesu.losses.choice import (
     loss_mistakes,
     loss_of,
     n_outputs_of,
+    said_loss,
     wants_counts,
+    weights_of_classes,
 )
 from tamesu.losses.classes import (
     binary_cross_entropy,
@@ -79,10 +81,12 @@ __all__ = [
     "n_outputs_of",
     "point_distance",
     "quantile_error",
+    "said_loss",
     "sigmoid",
     "smooth_absolute_error",
     "squared_distance",
     "squared_error",
     "squared_point_distance",
     "wants_counts",
+    "weights_of_classes",
 ]

@@ -82,7 +82,7 @@ def loss_of(target: Any, train: Any, counts: ArrayLike | None = None) -> Loss:
     mistakes = loss_mistakes(target.name, target.field)
     if mistakes:
         raise ConfigError([f"{where}: {text}" for text in mistakes])
-    name, options = _said(target.field)
+    name, options = said_loss(target.field)
     if ":" in name:
         return OwnLoss(name, options, where)
     kind = loss_kind(target.field)
@@ -102,11 +102,11 @@ def class_weights_of(target: Any, counts: ArrayLike | None = None) -> Any:
         target: Fitted.
         counts: As of `loss_of`.
     """
-    said = _said(target.field)[1].get("class_weights")
+    said = said_loss(target.field)[1].get("class_weights")
     if said is None:
         return None
     found = getattr(target, "counts", ()) if counts is None else counts
-    return _class_weights(said, target, loss_kind(target.field), np.asarray(found, dtype=np.float64))
+    return weights_of_classes(said, target, np.asarray(found, dtype=np.float64))
 
 
 def loss_mistakes(name: str, field: Any) -> list[str]:
@@ -120,7 +120,7 @@ def loss_mistakes(name: str, field: Any) -> list[str]:
         return []
     if isinstance(field.loss, Mapping) and not isinstance(field.loss.get("name"), str):
         return [say("must be a name, or a mapping such as {{name: huber, delta: 0.5}}; got {value!r}.", value=dict(field.loss))]
-    said, options = _said(field)
+    said, options = said_loss(field)
     if DOTTED_NAME.fullmatch(said):
         return list(own_mistakes(said, options))
     known = LOSSES.get(loss_kind(field))
@@ -168,7 +168,7 @@ def count_classes(encoded: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
 
 def n_outputs_of(field: Any) -> int:
     """Raw outputs a number needs for the loss its field says: of crps the mean and the log of the spread."""
-    return 2 if field.loss is not None and _said(field)[0] == "crps" else 1
+    return 2 if field.loss is not None and said_loss(field)[0] == "crps" else 1
 
 
 def loss_kind(field: Any) -> str:
@@ -176,7 +176,7 @@ def loss_kind(field: Any) -> str:
     return str(getattr(field, "loss_kind", None) or field.kind)
 
 
-def _said(field: Any) -> tuple[str, dict[str, Any]]:
+def said_loss(field: Any) -> tuple[str, dict[str, Any]]:
     """The name of the loss a field says, the kind's own where it says none, and its options."""
     if field.loss is None:
         return next(iter(LOSSES[loss_kind(field)])), {}
@@ -239,9 +239,18 @@ def _weight_mistakes(value: Any, field: Any) -> Iterator[str]:
             yield say("class_weights must name {into!r}, as which {name!r} is trained.", into=into, name=as_text(name))
 
 
-def _class_weights(said: Any, target: Any, kind: str, counts: NDArray[np.float64]) -> Any:
-    """What each class counts: one number a class; of classes that may be there together, where it is and where it is not."""
-    k = len(target.classes)
+def weights_of_classes(said: Any, target: Any, counts: NDArray[np.float64]) -> Any:
+    """What each class counts: one number a class; of classes that may be there together, where it is and where it is not.
+
+    Args:
+        said: `class_weights` of the field's loss: balanced, or a number by class.
+        target: Fitted on the training rows.
+        counts: See `count_classes`.
+
+    Raises:
+        ConfigError: A class that the training rows do not have.
+    """
+    k, kind = len(target.classes), loss_kind(target.field)
     both = LOSSES[kind]["cross_entropy"] is classes.binary_cross_entropy
     if said == "balanced":
         if not counts.size:

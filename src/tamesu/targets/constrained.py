@@ -107,7 +107,7 @@ class OrderedTarget(LabelTarget):
         return 2
 
     def fit(self, values: NDArray[Any]) -> Self:  # noqa: D102
-        counts = np.bincount(self._places[self.encode(values)], minlength=len(self.classes)) + 0.5
+        counts = np.bincount(self.places[self.encode(values)], minlength=len(self.classes)) + 0.5
         below = np.cumsum(counts)[:-1] / counts.sum()
         fitted = super().fit(values)
         return replace(fitted, cuts=tuple(float(one) for one in np.log(below / (1 - below))))
@@ -116,7 +116,7 @@ class OrderedTarget(LabelTarget):
         return super().to_json() | {"counts": self.counts, "cuts": self.cuts}
 
     @cached_property
-    def _places(self) -> NDArray[np.int64]:
+    def places(self) -> NDArray[np.int64]:
         """Where in the order each class stands; those the order does not name come last.  (k,)"""
         order = {name: i for i, name in enumerate(self.field.order)}
         ranked = sorted(range(len(self.classes)), key=lambda i: (order.get(self.classes[i], len(order)), i))
@@ -132,7 +132,7 @@ class OrderedTarget(LabelTarget):
     def as_raw(self, encoded: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         ends = np.array([self.cuts[0] - 1, *self.cuts, self.cuts[-1] + 1])
         middle = (ends[:-1] + ends[1:]) / 2
-        return np.stack([middle[self._places[encoded]], np.full(len(encoded), SHARPEST)], axis=1)
+        return np.stack([middle[self.places[encoded]], np.full(len(encoded), SHARPEST)], axis=1)
 
     def _shares(self, raw: Any, xp: ModuleType) -> Any:
         """Each class's part of the noise around the row's place.  (n, k)"""
@@ -142,6 +142,6 @@ class OrderedTarget(LabelTarget):
         none, every = xp.zeros_like(place), xp.ones_like(place)
         in_order = xp.concatenate([below, every], axis=1) - xp.concatenate([none, below], axis=1)
         in_order = xp.where(in_order > 0, in_order, xp.zeros_like(in_order))
-        classes = [in_order[:, int(i) : int(i) + 1] for i in self._places]
+        classes = [in_order[:, int(i) : int(i) + 1] for i in self.places]
         shares = xp.concatenate(classes, axis=1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
