@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tamesu.assembly import Assembly
 from tamesu.conclude import Comparisons, conclude
 from tamesu.config import StudyConfig
 from tamesu.document import StudyDocument, config_from_mapping, read_study
@@ -191,10 +192,11 @@ class Study:
             self.folder.prepare_pictures(plan, ideas, watch)
             comparisons = Comparisons(self.folder.ledger(plan), plan, ideas)
             deadline = None if budget_s is None else started + budget_s
-            tryout = Tryout(plan, self.folder.store, ideas, levels=comparisons.levels, deadline=deadline, **options)
+            store = self.folder.store
+            tryout = Tryout(plan, store, ideas, levels=comparisons.levels, deadline=deadline, **options)
             watch.started(tryout)
             try:
-                with make_engine(plan.rows, self.folder.store, n_workers) as engine:
+                with Assembly(make_engine(plan.rows, store, n_workers), plan.rows, store, tryout.may_train) as engine:
                     for finished in engine.run(tryout.next_trial):
                         tryout.record(finished)
                         watch.finished(tryout, finished)

@@ -212,6 +212,27 @@ def sentence(idea: Summary, summary: Summary) -> str:
     return _join(text, why_undecided(idea))
 
 
+def made_of(arm: Summary) -> str:
+    """What an ensemble is made of, in a line; empty for an idea, or a baseline, that is none."""
+    ensemble = arm.get("ensemble")
+    if not ensemble:
+        return ""
+    names = [one["name"] for one in ensemble["members"]]
+    weights = [one["weight"] for one in ensemble["members"]]
+    match ensemble["method"]:
+        case "stack" if None not in weights:
+            shares = [f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True)]
+            text = say("Weighted: {members}.", members=", ".join(shares))
+        case "stack":
+            text = say("Weighted: {members}.", members=", ".join(names))
+        case "rank_mean":
+            text = say("Mean of the ranks of {members}.", members=", ".join(names))
+        case _:
+            text = say("Mean of {members}.", members=", ".join(names))
+    seeds = ensemble["seeds"]
+    return _join(text, say("{n} trainings of each.", n=seeds) if seeds > 1 else "")
+
+
 def _join(*sentences: str) -> str:
     return ("" if language() == "ja" else " ").join(one for one in sentences if one)
 
