@@ -59,7 +59,10 @@ def test_every_setting_refuses_what_is_of_no_type(section, name):
         ({"train": {"epochs": "20"}}, "Study train.epochs: must be a whole number of at least 1; got '20'."),
         ({"train": {"epochs": 20.0}}, "Study train.epochs: must be a whole number of at least 1; got 20.0."),
         ({"train": {"epochs": True}}, "Study train.epochs: must be a whole number of at least 1; got true."),
-        ({"train": {"learning_rate": float("nan")}}, "Study train.learning_rate: must be a number above 0; got nan."),
+        (
+            {"train": {"learning_rate": float("nan")}},
+            "Study train.learning_rate: must be 'auto', or a number above 0; got nan.",
+        ),
         (
             {"size": [1, 2, 3]},
             "Study size: must be 'auto', or a whole number of at least 1, or a pair [a, b], each a whole number of at least 1; got [1, 2, 3].",
@@ -77,12 +80,12 @@ def test_every_setting_refuses_what_is_of_no_type(section, name):
         ({"folds": {"lockbox": 0.6}}, "Study folds.lockbox: must be a number from 0 to 0.5; got 0.6."),
         ({"verdict": {"alpha": 0.5}}, "Study verdict.alpha: must be a number above 0 and below 0.5; got 0.5."),
         (
-            {"learner": "keras"},
-            "Study learner: must be torch, xgboost, lightgbm, catboost, or module:Name; got 'keras'. keras is not in this version; a learner of your own is module:Name.",
+            {"learner": "keras", "model": {"backbone": "timm:resnet18"}},
+            "Study model.backbone: must be tiny, applications:<name>, or module:function; got 'timm:resnet18'. timm:resnet18 is for learner: torch.",
         ),
         (
             {"learner": "Torch"},
-            "Study learner: must be torch, xgboost, lightgbm, catboost, or module:Name; got 'Torch'. Did you mean 'torch'?",
+            "Study learner: must be torch, keras, xgboost, lightgbm, catboost, an estimator such as sklearn.ensemble.RandomForestClassifier, or module:Name; got 'Torch'. Did you mean 'torch'?",
         ),
         ({"metric": "acuracy"}, "Did you mean 'accuracy'?"),
         ({"metric": "rmse"}, "Study metric: must be a metric for a target of kind label"),

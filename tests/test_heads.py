@@ -13,8 +13,9 @@ from torch import nn  # noqa: E402
 from tamesu import testing  # noqa: E402
 from tamesu.fields import LabelField, NumberField  # noqa: E402
 from tamesu.fields.base import Aux  # noqa: E402
+from tamesu.learners.schedules import weight_at  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
-from tamesu.learners.torch_heads import HeadWatch, HeadWeights, head_advice, weight_at  # noqa: E402
+from tamesu.learners.torch_heads import HeadWatch, HeadWeights, head_advice  # noqa: E402
 
 
 def test_schedules():

@@ -529,4 +529,4 @@ def test_a_notebook_shows_the_table_and_not_the_arrays(make):
     assert len(shown) < 6000
     assert all(len(line) <= 100 for line in shown.splitlines())
     assert "array(" not in shown
-    assert all(arm.name in shown for arm in make().ideas)
+    assert all(arm.name[:12] in shown for arm in make().ideas)

@@ -15,8 +15,9 @@ from torch import nn  # noqa: E402
 from tamesu.errors import ConfigError, FitError, StoreError  # noqa: E402
 from tamesu.fields import ImageField, LabelField, LabelsField, NumberField  # noqa: E402
 from tamesu.learners.base import learner_name, load_fitted, make_learner  # noqa: E402
+from tamesu.learners.schedules import cosine_with_warmup  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
-from tamesu.learners.torch_steps import Average, cosine_with_warmup, decay_groups  # noqa: E402
+from tamesu.learners.torch_steps import Average, decay_groups  # noqa: E402
 from tamesu.testing import PICTURE_FIELDS, TABLE_FIELDS, check_learner, toy_pictures, toy_recipe, toy_tables  # noqa: E402
 
 

@@ -227,9 +227,7 @@ def oracle(rows: Dataset, size: tuple[int, int], **tta: Any) -> np.ndarray:
     recipe = toy_recipe({"picture": ImageField(), "head": field}, size).model_copy(update={"tta": TtaConfig(**tta)})
     inputs, shape = fit_inputs(rows, table_inputs(recipe)), InputShape({"picture": {"picture": 1}}, size, 0, ())
     targets = {"head": make_target("head", field)}
-    return FittedTorch(Oracle(), recipe, torch.nn.Identity(), shape, inputs, targets, [], torch.device("cpu")).predict(rows)[
-        "head"
-    ]
+    return FittedTorch(Oracle(), recipe, torch.nn.Identity(), shape, inputs, targets, []).predict(rows)["head"]
 
 
 @pytest.mark.parametrize("tta", [{"mirror": True}, {"turns": True}, {"mirror": True, "turns": True}])

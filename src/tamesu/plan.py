@@ -19,6 +19,7 @@ from tamesu.classes import ONE_CLASS
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.dataset import Dataset
+from tamesu.engines.machine import devices_for
 from tamesu.errors import ConfigError, TamesuError, suggest
 from tamesu.fields import Field
 from tamesu.folds import Split, check_folds, make_splits, split_lockbox
@@ -160,6 +161,7 @@ def make_plan(
     n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
     fold_mistakes, warnings = check_folds(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
     mistakes += [f"{locate('folds')}: {mistake}" for mistake in fold_mistakes]
+    mistakes += [f"{locate('device')}: {text}" for text in _what_is_not_here(config.device)]
     mistakes += _what_learners_cannot(arms, rows, locate)
     if mistakes:
         raise ConfigError(mistakes)
@@ -214,6 +216,13 @@ def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
 def _set_lockbox_aside(config: StudyConfig, rows: Dataset) -> tuple[NDArray[Any], NDArray[Any]]:
     folds, fields = config.folds, config.fields
     return split_lockbox(folds, n=len(rows), labels=read_strata(folds, rows, fields), groups=read_groups(folds, rows, fields))
+
+
+def _what_is_not_here(device: str) -> list[str]:
+    if devices_for(device):
+        return []
+    text = say("must be a device that is here; got {value!r}, but no GPU is seen. `tamesu doctor` tells why.", value=device)
+    return [text]
 
 
 def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:

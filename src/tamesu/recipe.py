@@ -177,12 +177,21 @@ def make_recipe(config: StudyConfig, size: tuple[int, int]) -> Recipe:
         augment=config.augment,
         tta=config.tta,
         learner=config.learner,
-        model=config.model,
+        model=_model(config),
         train=config.train.decided(table_only=not seen, pretrained=config.model.weights != "none"),
         trees=config.trees,
         sklearn=config.sklearn,
         features=config.features,
     )
+
+
+def _model(config: StudyConfig) -> ModelConfig:
+    """With the backend of Keras that `auto` stands for here."""
+    if config.learner != "keras" or config.model.backend != "auto":
+        return config.model
+    from tamesu.learners.keras_backend import default_backend
+
+    return config.model.model_copy(update={"backend": default_backend()})
 
 
 def make_ensemble(study: Recipe, members: Mapping[str, Recipe], config: StudyConfig) -> Recipe:

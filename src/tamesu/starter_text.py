@@ -69,7 +69,7 @@ def ideas(sketch: Sketch) -> dict[str, dict[str, Any]]:
     if holes:
         found["tell-missing"] = {"fields": {name: {"indicator": True} for name in holes[:3]}}
     else:
-        found["slower"] = {"train": {"learning_rate": 0.001}}
+        found["faster"] = {"train": {"learning_rate": 0.005}}
     return found
 
 

@@ -196,7 +196,8 @@ class Study:
             tryout = Tryout(plan, store, ideas, levels=comparisons.levels, deadline=deadline, **options)
             watch.started(tryout)
             try:
-                with Assembly(make_engine(plan.rows, store, n_workers), plan.rows, store, tryout.may_train) as engine:
+                trainer = make_engine(plan.rows, store, n_workers, self.config.device)
+                with Assembly(trainer, plan.rows, store, tryout.may_train) as engine:
                     for finished in engine.run(tryout.next_trial):
                         tryout.record(finished)
                         watch.finished(tryout, finished)

@@ -17,6 +17,7 @@ from tamesu.draws import Draws
 from tamesu.feed import Feed, make_feed
 from tamesu.fields import PictureField
 from tamesu.learners.base import make_learner
+from tamesu.learners.names import CLASSES, NETWORKS
 from tamesu.map_draws import draw_maps
 from tamesu.maps import Maps
 from tamesu.moving import symmetry_maps
@@ -35,6 +36,7 @@ MAX_DRAWS = 2_000_000  # rows times epochs that are gone through; beyond, the fi
 AT_ONCE = 1 << 16  # rows
 MIRROR, FLIP = 4, 6  # of `Maps.elements`: left and right exchanged; up and down
 STILL_RAD = np.deg2rad(0.01)
+MODULES = tuple(CLASSES[name].partition(":")[0] for name in NETWORKS)  # of learners that are made of batches
 
 
 def orients(augment: AugmentConfig) -> bool:
@@ -112,7 +114,7 @@ def tally_arms(plan: Plan, arms: Iterable[Arm]) -> dict[str, dict[str, Any] | No
 
 
 def _is_of_batches(recipe: Recipe) -> bool:
-    return any(one.__module__ == "tamesu.learners.torch" for one in type(make_learner(recipe.learner)).__mro__)
+    return any(one.__module__ in MODULES for one in type(make_learner(recipe.learner)).__mro__)
 
 
 @dataclass

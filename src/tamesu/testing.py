@@ -11,7 +11,7 @@ import copy
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,11 +146,12 @@ PICTURE_FIELDS: dict[str, Field] = {"picture": ImageField(), "side": LabelField(
 TABLE_FIELDS: dict[str, Field] = {"size": NumberField(), "colour": LabelField(), "answer": LabelField(target=True)}
 
 
-def check_learner(learner: Learner, *, pictures: bool = True, tables: bool = True, exact: bool = True) -> None:
+def check_learner(learner: Learner, *, pictures: bool = True, tables: bool = True, exact: bool = True, **settings: Any) -> None:
     """Raises where a learner breaks the contract that verdicts stand on.
 
     Args:
         learner: What is checked; it is trained a dozen times on toy data.
+        settings: Sections of the recipe it is trained with (see `toy_recipe`), its name in `learner` among them.
         pictures: Whether it takes pictures.
         tables: Whether it takes numbers and labels.
         exact: Whether the same seed must give the same bits, as it must on a CPU.
@@ -160,15 +161,18 @@ def check_learner(learner: Learner, *, pictures: bool = True, tables: bool = Tru
     """
     cases = []
     if pictures:
-        cases.append((toy_pictures(49), toy_recipe(PICTURE_FIELDS, (12, 12), learner="torch"), "side"))
+        cases.append((toy_pictures(49), toy_recipe(PICTURE_FIELDS, (12, 12), **settings), "side"))
     if tables:
-        cases.append((toy_tables(49), toy_recipe(TABLE_FIELDS), "answer"))
+        cases.append((toy_tables(49), toy_recipe(TABLE_FIELDS, **settings), "answer"))
     for dataset, recipe, target in cases:
         promise(learner.check(recipe, dataset) == [], f"check must accept the toy recipe; got {learner.check(recipe, dataset)}")
         check_repeatable(learner, dataset, recipe, exact=exact)
         check_blind(learner, dataset, recipe, target)
         check_keeps(learner, dataset, recipe)
         check_rare(learner, dataset, recipe, target)
+        check_padding(learner, dataset, recipe, target)
+    if tables:
+        check_one_column(learner, toy_tables(49), settings)
 
 
 def check_repeatable(learner: Learner, dataset: Dataset, recipe: Recipe, *, exact: bool = True) -> None:
@@ -243,6 +247,24 @@ def check_rare(learner: Learner, dataset: Dataset, recipe: Recipe, target: str) 
     for n in (recipe.train.batch_size + 1, 1):
         values = learner.fit(dataset.take(slice(0, n)), recipe, 1, "cpu").predict(dataset)[target]
         promise(bool(np.isfinite(values).all()), f"training on {n} rows in batches of {recipe.train.batch_size} must work")
+
+
+def check_padding(learner: Learner, dataset: Dataset, recipe: Recipe, target: str) -> None:
+    """Places of weight 0 are as if they were not there: rows that fill a batch, and the same in a larger one."""
+    n = recipe.train.batch_size
+    rows = dataset.take(slice(0, n))
+    still = recipe.model_copy(update={"model": recipe.model.model_copy(update={"dropout": 0.0})})
+    larger = still.model_copy(update={"train": recipe.train.model_copy(update={"batch_size": 3 * n + 1})})
+    full, padded = (learner.fit(rows, one, 1, "cpu").predict(dataset)[target] for one in (still, larger))
+    promise(np.allclose(full, padded, atol=1e-4), "places without a row must not change what is trained")
+
+
+def check_one_column(learner: Learner, dataset: Dataset, settings: Mapping[str, Any]) -> None:
+    """A single number, and a single label, are inputs enough."""
+    for name in ("size", "colour"):
+        fields = {name: TABLE_FIELDS[name], "answer": TABLE_FIELDS["answer"]}
+        predicted = learner.fit(dataset, toy_recipe(fields, **settings), 1, "cpu").predict(dataset)["answer"]
+        promise(bool(np.isfinite(predicted).all()), f"the one column {name!r} must be enough to train on")
 
 
 def check_augmentation(augment: Augmentation, pictures: NDArray[Any], low: float, high: float) -> None:

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from tamesu.store import Store
 
 
-def make_engine(dataset: Dataset, store: Store, n_workers: int | None = None) -> Engine:
-    """Processes on this machine; with `n_workers=0` this process itself, for debugging."""
+def make_engine(dataset: Dataset, store: Store, n_workers: int | None = None, device: str = "auto") -> Engine:
+    """Processes on this machine, on such a device; with `n_workers=0` this process itself, for debugging."""
     if n_workers == 0:
         from tamesu.engines.serial import SerialEngine
 
         return SerialEngine(dataset, store)
     from tamesu.engines.local import LocalEngine
+    from tamesu.engines.machine import devices_for
 
-    return LocalEngine(dataset, store, n_workers=n_workers)
+    return LocalEngine(dataset, store, n_workers=n_workers, devices=devices_for(device))

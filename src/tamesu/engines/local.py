@@ -21,6 +21,7 @@ from tamesu.engines.base import Finished, NextTrial, OnTrialEpoch, describe_erro
 from tamesu.engines.machine import count_cores, find_devices, threads_per_trial, worker_environment
 from tamesu.engines.worker import SavedModel
 from tamesu.errors import FitError, StoreError
+from tamesu.learners.names import backend_of
 from tamesu.texts import language, say
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MAX_CRASHES = 2  # a training that ended its process this often is given up; once may be a neighbour's fault (memory)
 MAX_DEAD_STARTS = 3  # workers that end before they are ready: the installation is broken, another start helps nobody
+MAX_WARM = 3  # times as many processes as may be busy: those of other backends wait for their next training
 _POLL_S = 0.5  # a dead worker whose own children keep its pipe open is noticed within this time
 
 Events = queue.SimpleQueue["tuple[_Worker, tuple[Any, ...]]"]
@@ -80,12 +82,12 @@ class LocalEngine:
         asks = True  # until None came; then again as soon as something finished
         try:
             while True:
-                while (asks or again) and (worker := self._free_worker()) is not None:
+                while (asks or again) and len(self._busy()) < self.n_workers:
                     trial = again.popleft() if again else next_trial()
                     if trial is None:
                         asks = False
                     else:
-                        (worker if worker.is_started else self._start(worker)).run(trial)
+                        self._worker_for(backend_of(trial.recipe)).run(trial)
                 if not any(worker.trial for worker in self._workers):
                     return
                 for finished in self._finished(again):
@@ -106,15 +108,21 @@ class LocalEngine:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _free_worker(self) -> _Worker | None:
-        """A worker without a trial: a warm one, or one still to be started; None when all are busy."""
-        for worker in self._workers:
-            if worker.trial is None:
-                return worker
-        if len(self._workers) >= self.n_workers:
-            return None
-        used = collections.Counter(worker.device for worker in self._workers)
-        return _Worker(min(self.devices, key=lambda device: used[device]), self.threads, next(self._numbers))
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.trial is not None]
+
+    def _worker_for(self, backend: str) -> _Worker:
+        """A worker without a trial whose process is this backend's: a warm one, or one that is started."""
+        idle = [worker for worker in self._workers if worker.trial is None]
+        used = collections.Counter(worker.device for worker in self._busy())
+        warm = [worker for worker in idle if worker.backend == backend]
+        if warm:
+            return min(warm, key=lambda worker: used[worker.device])
+        device = min(self.devices, key=lambda one: used[one])
+        for other in idle:  # an accelerator's memory is not shared, and that of the machine has an end
+            if device != "cpu" or len(self._workers) >= MAX_WARM * self.n_workers:
+                self._end(other)
+        return self._start(_Worker(device, self.threads, next(self._numbers), backend))
 
     def _start(self, worker: _Worker) -> _Worker:
         self._workers.append(worker)
@@ -204,18 +212,14 @@ class LocalEngine:
 class _Worker:
     """One process and the threads that talk with it."""
 
-    def __init__(self, device: str, threads: int, number: int):
-        self.device, self.threads, self.number = device, threads, number
+    def __init__(self, device: str, threads: int, number: int, backend: str = ""):
+        self.device, self.threads, self.number, self.backend = device, threads, number, backend
         self.trial: Trial | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.is_ready = False
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lines: collections.deque[str] = collections.deque(maxlen=60)
         self._listeners: list[threading.Thread] = []
-
-    @property
-    def is_started(self) -> bool:
-        return self.process is not None
 
     def start(self, settings: dict[str, Any], dataset: Dataset, events: Events, on_print: Callable[[str], None] | None) -> None:
         # its own group: the terminal's Ctrl-C reaches the parent only, and what a learner started can be ended with it
@@ -225,7 +229,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self.device, self.threads, os.environ),
+            env=worker_environment(self.device, self.threads, os.environ, self.backend),
             creationflags=new_group,
             start_new_session=not new_group,
         )

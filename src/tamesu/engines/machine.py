@@ -26,12 +26,18 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "NPROC",  # XLA's, and so JAX's
 )
 FIXED_VARIABLES = {
     "OMP_DYNAMIC": "FALSE",  # else OpenMP and MKL take fewer threads on a busy machine, and sums change their order
     "MKL_DYNAMIC": "FALSE",
     "PYTHONHASHSEED": "0",  # the order of sets of text is then the same in every worker
     "PYTHONUNBUFFERED": "1",  # what user code printed before a crash is not lost
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # TensorFlow and JAX else take all of a GPU's memory when they start
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 MAX_CONCURRENT = 8  # CPU trials side by side on a large machine; beyond that, memory runs out before cores do
 
@@ -60,12 +66,25 @@ def find_devices() -> tuple[str, ...]:
     return ("cpu",)
 
 
-def worker_environment(device: str, threads: int, environment: Mapping[str, str]) -> dict[str, str]:
+def devices_for(asked: str) -> tuple[str, ...]:
+    """The devices that `device:` of a study stands for here; none where there is no such device.
+
+    Args:
+        asked: auto, cpu, gpu or tpu.
+    """
+    if asked in ("cpu", "tpu"):  # a TPU's cores are one device: a batch's rows are shared out over them
+        return (asked,)
+    found = find_devices()
+    return () if asked == "gpu" and found == ("cpu",) else found
+
+
+def worker_environment(device: str, threads: int, environment: Mapping[str, str], backend: str = "") -> dict[str, str]:
     """The environment of a worker: thread counts (read when NumPy and PyTorch load, so they come first) and its one device.
 
     Args:
         device: cpu, mps, cuda, or cuda:<i> counted among the visible ones.
         environment: What it is based on.
+        backend: Of Keras, where trainings need one.
     """
     env = {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **FIXED_VARIABLES}
     if device == "cpu":
@@ -74,6 +93,8 @@ def worker_environment(device: str, threads: int, environment: Mapping[str, str]
         visible = [one.strip() for one in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
         index = int(device.partition(":")[2])
         env["CUDA_VISIBLE_DEVICES"] = visible[index] if index < len(visible) else str(index)
+    if backend:
+        env["KERAS_BACKEND"] = backend
     package_home = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (package_home, environment.get("PYTHONPATH"))))
     return env

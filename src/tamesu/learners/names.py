@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tamesu.recipe import Recipe
 
 NETWORKS = ("torch", "keras")
 TREES = ("xgboost", "lightgbm", "catboost")
 SKLEARN = "sklearn"  # every estimator by dotted name, `sklearn.ensemble.RandomForestClassifier`
+BACKENDS = ("tensorflow", "jax", "torch")  # of keras
 LEARNERS = (*NETWORKS, *TREES)
 CLASSES = {
     "torch": "tamesu.learners.torch:TorchLearner",
@@ -27,3 +32,8 @@ def kind_of(learner: str) -> str:
     if learner in LEARNERS:
         return learner
     return SKLEARN if ESTIMATOR.fullmatch(learner) else ""
+
+
+def backend_of(recipe: Recipe) -> str:
+    """The backend of Keras that a training of this recipe needs a process for; empty for what shares one with others."""
+    return recipe.model.backend if recipe.learner == "keras" else ""

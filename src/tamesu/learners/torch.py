@@ -17,31 +17,32 @@ from torch import Tensor, nn
 from tamesu.batches import Batch, make_batches
 from tamesu.config import DecidedTrainConfig
 from tamesu.errors import ConfigError
-from tamesu.feed import Feed, make_feed
+from tamesu.feed import Feed
 from tamesu.fields import PictureField
 from tamesu.learners.base import OnEpoch
-from tamesu.learners.network_inputs import fit_series_inputs, fit_target, head_of, input_shape, table_inputs
+from tamesu.learners.network import make_targets, prepare
+from tamesu.learners.network_inputs import head_of
+from tamesu.learners.network_loss import target_losses
+from tamesu.learners.schedules import cosine_with_warmup
 from tamesu.learners.torch_fitted import FittedTorch, load_fitted_torch
 from tamesu.learners.torch_heads import HeadWatch, HeadWeights
 from tamesu.learners.torch_steps import (
     Average,
     Training,
     autocast,
-    cosine_with_warmup,
     count_batch_threads,
     decay_groups,
     quiet_random_state,
 )
-from tamesu.losses import loss_of, mixed_loss
+from tamesu.losses import loss_of
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import check_model
 from tamesu.nets.heads import Network, Standardise
 from tamesu.nets.health import N_WATCHED_EPOCHS, Watch
 from tamesu.nets.shapes import InputShape
-from tamesu.pixels import FittedPixels, fit_pixels
-from tamesu.preprocess import fit_inputs
+from tamesu.pixels import FittedPixels
 from tamesu.stacks import make_stacks
-from tamesu.targets import Target, make_target
+from tamesu.targets import Target
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -92,18 +93,14 @@ class TorchLearner:
         """
         place = torch.device(device)
         with quiet_random_state(seed, place):
-            series = fit_series_inputs(rows, recipe)
-            targets = self.make_targets(rows, recipe, series)
-            inputs = fit_inputs(rows, table_inputs(recipe))
-            feed = make_feed(rows, recipe, inputs, targets, series)
-            pixels = fit_pixels(feed)
-            feed = feed.with_ranges({name: (one.low, one.high) for name, one in pixels.items()})
-            shape = input_shape(feed, inputs)
-            network = self.make_network(recipe, shape, targets)
-            set_pixels(network, pixels)
+            ready = prepare(rows, recipe, self.make_targets)
+            feed, targets = ready.feed, ready.targets
+            network = self.make_network(recipe, ready.shape, targets)
+            set_pixels(network, ready.pixels)
             training = self.make_training(network, recipe, targets, place, n_steps=self.count_steps(feed, recipe.train))
             log = [self.train_epoch(training, feed, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
-            return FittedTorch(self, recipe, training.result(), shape, inputs, targets, log, place, series)
+            trained = training.result()
+            return FittedTorch(self, recipe, trained, ready.shape, ready.inputs, targets, log, ready.series, place)
 
     def load(self, folder: Path) -> FittedTorch:
         """What `FittedTorch.save` wrote."""
@@ -113,9 +110,7 @@ class TorchLearner:
 
     def make_targets(self, rows: Dataset, recipe: Recipe, series: FittedSeries | None = None) -> dict[str, Target]:
         """What is predicted, and what is predicted beside it, fitted on the training rows."""
-        fields = {**recipe.targets, **recipe.auxiliaries}
-        made = {name: make_target(name, field, rows.classes.get((name, field.kind), ())) for name, field in fields.items()}
-        return {name: fit_target(target, rows, series) for name, target in made.items()}
+        return make_targets(rows, recipe, series)
 
     def make_network(self, recipe: Recipe, shape: InputShape, targets: Mapping[str, Target]) -> nn.Module:
         """The network: (pictures by field (b, h, w, c), table (b, f), categories (b, g)) to raw outputs by target."""
@@ -218,21 +213,14 @@ class TorchLearner:
 
     def losses(self, raw: Mapping[str, Tensor], batch: Batch, weight: Tensor, training: Training) -> dict[str, Tensor]:
         """By target, the mean loss of the rows that hold a value of it."""
-        out = {}
         n = batch.n_real
+        given = {
+            kind: {name: torch.from_numpy(values[:n]).to(training.device) for name, values in of.items()}
+            for kind, of in (("targets", batch.targets), ("known", batch.known), ("laws", batch.laws))
+        }
         partner, share = mixed_with(batch, training.device)
-        for name, target in training.targets.items():
-            encoded = torch.from_numpy(batch.targets[name][:n]).to(training.device)
-            laws = torch.from_numpy(batch.laws[name][:n]).to(training.device) if name in batch.laws else None
-            counted = weight
-            if name in batch.known:
-                known = torch.from_numpy(batch.known[name][:n]).to(training.device)
-                counted = weight * known if partner is None else weight * known * known[partner]
-            trained = target.trained(raw[name], torch, laws)
-            each = mixed_loss(training.losses[name], trained, encoded, partner, share, counted, torch)
-            each = each + target.penalty(raw[name], torch, laws) * counted
-            out[name] = each.sum() / counted.sum().clamp(min=1.0)
-        return out
+        whole = {**given, "weight": weight, "partner": partner, "share": share}
+        return target_losses(raw, whole, training.targets, training.losses, torch)
 
     def predict_step(self, network: nn.Module, batch: Batch, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
         """Raw outputs of the batch's real rows, in float64 on the CPU."""

@@ -10,24 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.fields.base import Aux
+from tamesu.learners.schedules import weight_at
 from tamesu.texts import say
 
 N_WATCHED_BATCHES = 2  # of an epoch: each costs one more way back through the network a head
 AGAINST = -0.1  # a mean cosine below this: what helps the auxiliary hurts the target
 DROWNS = 0.8  # share of the gradient above which little is left for the target
-
-
-def weight_at(auxiliary: Aux, step: int, n_steps: int) -> float:
-    """The weight of an auxiliary's loss before a step, when the target's is 1.
-
-    Args:
-        auxiliary: learned: its weight is the factor of what is learned.
-        step: Steps taken so far.
-        n_steps: Of the whole training.
-    """
-    if auxiliary.schedule != "anneal":
-        return auxiliary.weight
-    return auxiliary.weight * max(0.0, 1 - step / max(1, n_steps))
 
 
 class HeadWeights(nn.Module):

@@ -112,18 +112,6 @@ class Average:
                 kept.copy_(present)
 
 
-def cosine_with_warmup(n_steps: int, warmup_fraction: float) -> Callable[[int], float]:
-    """Share of the learning rate at a step: up in a straight line, then half a cosine down to zero."""
-    n_warmup = warmup_fraction * n_steps
-
-    def schedule(step: int) -> float:
-        if step < n_warmup:
-            return min(1.0, (step + 1) / n_warmup)
-        return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / max(1.0, n_steps - n_warmup)))
-
-    return schedule
-
-
 def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameters for an optimizer: matrices and kernels decay; biases, scales and embeddings do not."""
     embeddings = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
