@@ -54,7 +54,7 @@ class Assembly:
         self._running: dict[str, Trial] = {}
         self._behind: dict[str, Trial] = {}  # asked for with its model while it runs without
         self._again: list[Trial] = []  # the same, once that has finished
-        self._assembled: list[Finished] = []
+        self._ready: list[Finished] = []
 
     def run(self, next_trial: NextTrial) -> Iterator[Finished]:
         """Trials as they finish, and the parts that were trained for them; see `Engine.run`.
@@ -67,7 +67,7 @@ class Assembly:
                 self._take(finished)
                 yield finished
                 yield from self._handed_back()
-            if not self._assembled:
+            if not self._ready:
                 return
             yield from self._handed_back()  # with these in, the caller may want more
 
@@ -91,11 +91,14 @@ class Assembly:
                 missing = {part.key: part for part in trial.parts if not self.store.holds(part)}
                 self._waiting.append(_Waiting(trial, missing))
                 self._assemble()
-            elif trial.key not in self._running:
+            elif trial.key in self._running:
+                if trial.keep_model and not self._running[trial.key].keep_model:
+                    self._behind[trial.key] = trial
+            elif self.store.holds(trial):  # since the caller looked: it was a part
+                self._ready.append(Finished(trial, self.store.read(trial.key)))
+            else:
                 self._running[trial.key] = trial
                 return trial
-            elif trial.keep_model and not self._running[trial.key].keep_model:
-                self._behind[trial.key] = trial
 
     def _missing_part(self) -> Trial | None:
         parts = (part for waiting in self._waiting for part in waiting.missing.values() if part.key not in self._running)
@@ -111,7 +114,7 @@ class Assembly:
         for waiting in [one for one in self._waiting if done.key in one.missing]:
             if finished.result is None:
                 self._waiting.remove(waiting)
-                self._assembled.append(Finished(waiting.trial, None, finished.error, finished.traceback))
+                self._ready.append(Finished(waiting.trial, None, finished.error, finished.traceback))
             elif done.keep_model or not waiting.missing[done.key].keep_model:
                 del waiting.missing[done.key]
         self._assemble()
@@ -119,7 +122,7 @@ class Assembly:
     def _assemble(self) -> None:
         for waiting in [one for one in self._waiting if not one.missing]:
             self._waiting.remove(waiting)
-            self._assembled.append(self._finish(waiting.trial))
+            self._ready.append(self._finish(waiting.trial))
 
     def _finish(self, trial: Trial) -> Finished:
         assert trial.parts is not None
@@ -137,8 +140,8 @@ class Assembly:
         return Finished(trial, result)
 
     def _handed_back(self) -> Iterator[Finished]:
-        while self._assembled:
-            yield self._assembled.pop(0)
+        while self._ready:
+            yield self._ready.pop(0)
 
 
 def join_parts(dataset: Dataset, trial: Trial, read: Callable[[str], TrialResult]) -> tuple[TrialResult, Joining]:

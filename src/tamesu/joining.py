@@ -71,7 +71,8 @@ class Joining:
         if self.scales:
             return self._join_ranks(members)
         if self.centre is not None:
-            return self.centre + np.tensordot(self.weights, members - self.centre, axes=1)
+            parts = [weight * (one - self.centre) for weight, one in zip(self.weights, members, strict=True)]
+            return self.centre + np.sum(parts, axis=0)
         alike = len(set(self.weights)) == 1
         return self.target.join(members, None if alike else np.array(self.weights))
 
