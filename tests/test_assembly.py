@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -14,6 +16,7 @@ from tamesu.engines.serial import SerialEngine
 from tamesu.learners.base import load_fitted
 from tamesu.recipe import make_arms
 from tamesu.store import Store
+from tamesu.testing import toy_tables
 from tamesu.trial import make_trial
 
 FIELDS = {"x": "number", "z": "number", "y": {"kind": "number", "target": True}}
@@ -113,6 +116,25 @@ def test_a_stack_is_weighed_by_inner_folds_of_its_training_rows(tmp_path, datase
     scored = np.stack([np.mean(predictions(store, seeds), axis=0) for seeds in trial.parts.scored])
     by_hand = train.mean() + weights @ (scored - train.mean())
     np.testing.assert_allclose(result.predictions["y"], by_hand, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["rank_mean", "stack"])
+def test_of_labels_it_makes_probabilities(tmp_path, method):
+    rows = toy_tables(60)
+    rows = replace(rows, digests={name: name for name in rows.table})
+    fields = {"size": "number", "colour": "label", "answer": {"kind": "label", "target": True}}
+    ideas = {"less": {"fields": {"size": "ignore"}}}
+    ideas |= {"blend": {"ensemble": {"members": ["baseline", "less"], "method": method}}}
+    arm = make_arms(config_from_mapping({"fields": fields, "learner": "linear:Linear", "ideas": ideas}), (0, 0))[2]
+    store, trial = Store(tmp_path), make_trial(rows, arm.recipe, toy.make_split(60), keep_model=True)
+    assert run_all(SerialEngine(rows, store), rows, store, [trial])[trial.key].error is None
+    result = store.read(trial.key)
+    assert sum(result.weights) == pytest.approx(1)
+    np.testing.assert_allclose(result.predictions["answer"].sum(axis=1), 1)
+    truth = rows.take(trial.split.test).table["answer"].to_numpy()
+    assert (np.array(["no", "yes"])[result.predictions["answer"].argmax(axis=1)] == truth).mean() > 0.7
+    again = load_fitted(store.model_path(trial.key)).predict(rows.take(trial.split.test))
+    np.testing.assert_array_equal(again["answer"], result.predictions["answer"])
 
 
 def test_each_training_is_done_once_whoever_wants_it(tmp_path, dataset, recipes):
