@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
@@ -136,6 +137,27 @@ def test_names_and_order_of_members_do_not_matter():
     assert text(["baseline", "wide", "same"]) == text(["baseline", "wide"]), "trainings count once"
     others = [text(["baseline", "wide"], method="stack"), text(["baseline", "wide"], seeds=2), text(["baseline"], seeds=2)]
     assert len({text(["baseline", "wide"]), *others}) == 4
+
+
+def test_keeping_one_on_top_of_another_leaves_nothing_of_that(tmp_path):
+    text = """\
+data: {train: rows.csv}
+fields: {x: number, y: {kind: number, target: true}}
+ensemble:
+  members: [baseline, wide]   # the best so far
+  method: stack
+ideas:
+  wide: {model: {hidden: 9}}
+  five: {ensemble: {members: [baseline], seeds: 5}}
+"""
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    config, document = read_study(path)
+    five = next(arm for arm in make_arms(config, (0, 0)) if arm.name == "five")
+    document.keep(five)
+    again, _ = read_study(path)
+    assert again.ensemble == five.recipe.ensemble
+    assert "method" not in path.read_text(encoding="utf-8")
 
 
 MISTAKES = """\
@@ -507,6 +529,28 @@ def test_the_budget_holds_for_parts(study_file):
     assert counter.n == 13
     assert result.stopped == "budget"
     assert result.ideas[0].judgement is None
+
+
+def test_pictures_are_prepared_at_the_sizes_of_all_members(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"{i}.png" for i in range(20)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (64, 64), dtype=np.uint8)).save(tmp_path / name)
+    ideas = {"larger": {"size": 16}, "blend": {"ensemble": {"members": ["baseline", "larger"]}}}
+    study = Study(
+        train={"picture": [str(tmp_path / name) for name in names], "y": np.arange(20.0)},
+        fields={"picture": {"kind": "image"}, "y": {"kind": "number", "target": True}},
+        learner="toy:Ridge",
+        size=8,
+        ideas=ideas,
+        runs=tmp_path,
+    )
+    plan = study.check()
+    counts = []
+    for names in ((), ("blend",), ("larger",)):
+        study.folder.prepare_pictures(plan, plan.ideas(names) if names else (), Watcher())
+        counts.append(len(list(study.folder.cache.rglob("*"))))
+    assert counts[0] < counts[1] == counts[2]
 
 
 def test_what_a_member_cannot_be_trained_on_is_told_once(study_file):

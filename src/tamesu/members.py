@@ -50,7 +50,7 @@ def find_members(raw: Mapping[str, Any], ideas: Mapping[str, Any], at: Path) -> 
 def _study_of(name: str, plain: Mapping[str, Any], base: Examined, ideas: Mapping[str, Any]) -> Mapping[str, Any]:
     if name == BASELINE:
         return plain
-    idea = next((one for one in ideas if name == one or name.startswith(f"{one}: ")), None)
+    idea = name if name in ideas else next((one for one in ideas if name.startswith(f"{one}: ")), None)
     if idea is None:
         known = [BASELINE, *ideas]
         hint = did_you_mean(name, known)
