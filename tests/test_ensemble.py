@@ -90,6 +90,7 @@ def test_members_are_the_study_and_its_ideas():
     assert set(blend.members) == {"baseline", "boosted", "batch: batch_size=8"}
     assert all(blend.members[name] == found[name] for name in blend.members)
     assert blend.trained == tuple(blend.members.values())
+    assert blend.leading == found["baseline"]
     assert found["boosted"].trained == (found["boosted"],)
 
 
@@ -519,6 +520,8 @@ def test_predictions_and_the_lockbox_are_those_of_all_members(study_file):
         assert {path.name for path in store.model_path(trial.key).iterdir()} == {"0", "1", "joining.json", "learner.json"}
         by_hand.append(np.mean(own, axis=0))
     np.testing.assert_allclose(frame["prediction"], np.mean(by_hand, axis=0))
+    importance = study.importance(n_repeats=1, watch=Watcher(), n_workers=0)
+    assert {one.unit.name: one.effect for one in importance.units} == {"x": "worse", "z": "worse"}, "what any member is given"
     judged, count = study.open_lockbox()
     assert (judged.n_rows, count) == (40, 1)
 

@@ -10,11 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
-import keras_cases
 import numpy as np
 import pandas as pd
 import pytest
 
+import keras_cases
 from tamesu import Study
 from tamesu.errors import ConfigError
 from tamesu.learners.names import BACKENDS
@@ -52,7 +52,12 @@ def table(n: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"a": a, "b": b, "y": np.where(a + 0.3 * b > 0, "up", "down")})
 
 
-@pytest.mark.skipif(any(importlib.util.find_spec(one) is None for one in ("keras", *BACKENDS)), reason="not all are installed")
+needs_all = pytest.mark.skipif(
+    any(importlib.util.find_spec(one) is None for one in ("keras", *BACKENDS)), reason="not every backend is installed"
+)
+
+
+@needs_all
 def test_each_backend_has_a_process_of_its_own(tmp_path):
     """One run, four kinds of process; what is kept predicts in a process that has another backend."""
     test = table(7).drop(columns="y")
@@ -94,5 +99,18 @@ def test_a_device_that_is_not_here(tmp_path):
 
 
 def test_a_setting_of_another_learner(tmp_path):
-    with pytest.raises(ConfigError, match="keras cannot use train.report"):
+    with pytest.raises(ConfigError, match=r"keras cannot use train\.report"):
         Study(train=table(), fields=FIELDS, learner="keras", training={"report": True}, runs=tmp_path)
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(one) is None for one in ("tensorflow", "torch")), reason="not both are installed"
+)
+def test_pytorch_may_come_after_tensorflow():
+    """Without care, PyTorch's compiler ends a process in which TensorFlow is loaded."""
+    code = (
+        "from tamesu.learners.keras_backend import import_keras; import_keras('tensorflow'); import torch;"
+        "torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))], fused=True); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.endswith("alive\n"), (done.returncode, done.stderr[-500:])

@@ -14,10 +14,12 @@ from torch import nn  # noqa: E402
 from tamesu.config import ModelConfig  # noqa: E402
 from tamesu.errors import ConfigError  # noqa: E402
 from tamesu.nets.activations import ACTIVATIONS, make_activation  # noqa: E402
-from tamesu.nets.backbones import check_model, make_backbone  # noqa: E402
+from tamesu.nets.backbones import make_backbone  # noqa: E402
 from tamesu.nets.heads import Network, Standardise, TableBranch  # noqa: E402
+from tamesu.nets.plans import plan_stages  # noqa: E402
+from tamesu.nets.settings import check_model  # noqa: E402
 from tamesu.nets.shapes import InputShape  # noqa: E402
-from tamesu.nets.tiny import Tiny, plan_stages  # noqa: E402
+from tamesu.nets.tiny import Tiny  # noqa: E402
 from tamesu.nets.weights import load_weights  # noqa: E402
 
 

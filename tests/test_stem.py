@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from tamesu.config import InputGroup, ModelConfig  # noqa: E402
-from tamesu.nets.backbones import check_model, make_backbone  # noqa: E402
+from tamesu.nets.backbones import make_backbone  # noqa: E402
 from tamesu.nets.heads import Network  # noqa: E402
+from tamesu.nets.settings import check_model  # noqa: E402
 from tamesu.nets.shapes import InputShape  # noqa: E402
 from tamesu.nets.stem import Balance, BalancedColumns, BalancedConv2d, BalancedStem, balance_backbone  # noqa: E402
 

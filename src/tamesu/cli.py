@@ -175,6 +175,39 @@ def try_(
     _finish(opened, result, as_json)
 
 
+@app.command(help=say("Say which inputs the models use: exchange the values of each among scored rows, see what gets worse."))
+def importance(
+    study: StudyFile,
+    idea: Annotated[str | None, typer.Argument(metavar="[IDEA]", help=say("The idea to show; none: the baseline."))] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help=say("Exchanges of each input that are averaged."))] = 5,
+    workers: Workers = None,
+    runs: Runs = None,
+    store: StoreUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Say which inputs the models use: exchange the values of each among scored rows, see what gets worse."""
+    from tamesu.report.importance_table import importance_table
+    from tamesu.report.importance_view import ideas_yaml
+
+    opened = _load(study, runs, store)
+    found = opened.importance(idea, n_repeats=repeats, n_workers=workers)
+    document = found.as_dict()
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    _print(importance_table(document))
+    typer.echo(
+        say(
+            "This is what these models use, not what would be lost without an input: inputs that say the same stand in for "
+            "each other, and share what they are worth."
+        )
+    )
+    if found.ideas:
+        typer.echo(say("Whether an input without effect can go is an idea to try:"))
+        typer.echo(ideas_yaml(found.ideas))
+    typer.echo(opened.folder.importance)
+
+
 @app.command(help=say("Write an idea into the baseline of study.yaml, and its verdict into the journal."))
 def keep(study: StudyFile, idea: str, runs: Runs = None, store: StoreUrl = None) -> None:
     """Write an idea into the baseline of study.yaml, and its verdict into the journal."""

@@ -65,8 +65,8 @@ def conclude(tryout: Tryout, *, task: str, seconds: float, standing: Standing) -
         study=plan.config.name,
         lang=language(),
         task=task,
-        metric=_info(plan.metric),
-        judged_metric=_info(plan.judged),
+        metric=metric_info(plan.metric),
+        judged_metric=metric_info(plan.judged),
         target=name,
         target_kind=target.kind,
         classes=plan.classes,
@@ -125,7 +125,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _info(metric: Metric) -> MetricInfo:
+def metric_info(metric: Metric) -> MetricInfo:
+    """What a result says of a metric."""
     return MetricInfo(metric.name, metric.unit, metric.higher_is_better)
 
 

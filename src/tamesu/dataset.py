@@ -61,6 +61,20 @@ class Dataset:
             digests={name: digest for name, digest in self.digests.items() if name not in gone},
         )
 
+    def with_cells(self, names: Iterable[str], other: Dataset) -> Dataset:
+        """The same rows with these fields' cells and pictures taken from `other`, row by row.
+
+        Args:
+            names: Fields of both.
+            other: As many rows, of the same source.
+        """
+        there = set(names)
+        return replace(
+            self,
+            table=self.table.assign(**{name: other.table[name] for name in self.table.columns if name in there}),
+            pictures={**self.pictures, **{name: one for name, one in other.pictures.items() if name in there}},
+        )
+
     def values(self, name: str, field: Field) -> Any:
         """The column as `field` reads it: one typed array.  (n,)
 

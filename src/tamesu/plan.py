@@ -6,7 +6,7 @@ Nothing is trained here. What `check` finds, it finds while a `Plan` is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,10 @@ class Plan:
         keep_model = arm is self.baseline and repeat == 0 and seed_shift == 0
         return make_trial(self.rows, arm.recipe, self.splits[repeat, fold], seed_shift, keep_model=keep_model)
 
+    def standing_on(self, arm: Arm) -> Plan:
+        """The study as it would be with `arm` kept: the same rows, folds and metric, and no further ideas."""
+        return replace(self, arms=(arm,))
+
     def comparison_key(self, arm: Arm) -> str:
         """What the ledger calls the comparison of `arm` with the baseline."""
         return comparison_key(self.baseline.recipe.training_json(), arm.recipe.training_json())
@@ -112,6 +116,23 @@ class Plan:
                 ]
             )
         return tuple(arm for arm in arms if not names or arm.idea in names or arm.name in names)
+
+    def arm(self, name: str, where: str) -> Arm:
+        """The one arm called `name`.
+
+        Args:
+            name: An idea, or one of its arms.
+            where: The command that asks, for the message.
+
+        Raises:
+            ConfigError: No idea of the study, or one that has several arms.
+        """
+        arms = self.ideas((name,))
+        if len(arms) > 1:
+            known = ", ".join(repr(arm.name) for arm in arms)
+            values = {"where": where, "name": repr(name), "n": len(arms), "known": known}
+            raise ConfigError(say("{where}: {name} must name one arm; it has {n}: {known}.", **values))
+        return arms[0]
 
 
 def make_plan(

@@ -76,6 +76,11 @@ class Recipe(Section):
         return tuple(self.members.values()) or (self,)
 
     @property
+    def leading(self) -> Recipe:
+        """Of an ensemble the member that the study names first, where one has to stand for all; else this one."""
+        return next((self.members[name] for name in self.ensemble.members if name in self.members), self)
+
+    @property
     def targets(self) -> dict[str, Field]:
         """The fields to predict, by name."""
         return {name: field for name, field in self.fields.items() if field.target}
@@ -93,7 +98,9 @@ class Recipe(Section):
 
     @property
     def inputs(self) -> dict[str, Field]:
-        """The fields the learner is given, by name."""
+        """The fields the learner is given, by name; of an ensemble, those that any member is given."""
+        if self.members:
+            return {name: field for member in self.trained for name, field in member.inputs.items()}
         return {name: field for name, field in self.fields.items() if field.is_given}
 
     @property
@@ -104,7 +111,8 @@ class Recipe(Section):
     @property
     def unseen(self) -> tuple[str, ...]:
         """Fields that rows to be predicted come without, whatever their tables hold."""
-        return tuple({**self.targets, **self.auxiliaries, **self.companions})
+        hidden = [{**one.targets, **one.auxiliaries, **one.companions} for one in self.trained]
+        return tuple(name for name in {name: None for one in hidden for name in one} if name not in self.inputs)
 
     @property
     def companions(self) -> dict[str, Field]:

@@ -5,6 +5,7 @@ runs/<study>/
   cache/              decoded pictures; may be deleted at any time
   ledger/             every comparison made on these rows
   try.json fit.json   the last result of each
+  importance.json     what the models use, as last measured
   study.resolved.yaml the study with every default
   out_of_fold.csv     predictions of the baseline for the rows when they were not trained on
   report.html
@@ -58,6 +59,11 @@ class RunFolder:
     def cache(self) -> Path:
         """Decoded pictures."""
         return self.path / "cache"
+
+    @property
+    def importance(self) -> Path:
+        """What the models use, as last measured."""
+        return self.path / "importance.json"
 
     @property
     def store(self) -> Store:
@@ -125,8 +131,25 @@ class RunFolder:
 
         path = path or self.path / "report.html"
         name = next(iter(plan.rows.pictures), None)
-        write_report(summary, path, None if name is None else plan.rows.pictures[name], _preview(summary, plan))
+        pictures = None if name is None else plan.rows.pictures[name]
+        write_report(summary, path, pictures, _preview(summary, plan), self.importance_of(plan))
         return path
+
+    def write_importance(self, document: Mapping[str, Any], plan: Plan) -> None:
+        """Leave what the models use, also in the report where there is one."""
+        write_atomically(self.importance, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        summary = self.last_summary()
+        if summary is not None:
+            self.write_report(summary, plan)
+
+    def importance_of(self, plan: Plan) -> dict[str, Any] | None:
+        """What was last measured of the models of this study; None where they have been trained otherwise since."""
+        if not self.importance.exists():
+            return None
+        document = json.loads(self.importance.read_text(encoding="utf-8"))
+        arm = next((one for one in plan.arms if one.name == document["arm"]), None)
+        models = [] if arm is None else [plan.trial(arm, 0, fold).key for fold in range(plan.n_splits)]
+        return document if document["models"] == models else None
 
     def last_summary(self) -> dict[str, Any] | None:
         """What the last `try` or `fit` left, whichever came later; None before the first."""

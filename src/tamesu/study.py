@@ -28,6 +28,7 @@ from tamesu.tryout import Tryout
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tamesu.importance import Importance
     from tamesu.look import Look
     from tamesu.multiplicity import LockboxJudgement
     from tamesu.preview import Preview
@@ -151,13 +152,8 @@ class Study:
         from tamesu.preview import write_preview
 
         plan = self.check()
-        arms = (plan.baseline,) if idea is None else plan.ideas((idea,))
-        if len(arms) > 1:
-            known = ", ".join(repr(arm.name) for arm in arms)
-            raise ConfigError(
-                say("preview: {name} must name one arm; it has {n}: {known}.", name=repr(idea), n=len(arms), known=known)
-            )
-        return write_preview(plan, arms[0], Path(out) if out else self.folder.path / "preview.png", **options)
+        arm = plan.baseline if idea is None else plan.arm(idea, "preview")
+        return write_preview(plan, arm, Path(out) if out else self.folder.path / "preview.png", **options)
 
     def fit(self, *, repeats: int = 1, watch: Watcher | None = None, **limits: Any) -> StudyResult:
         """Train the baseline alone: fold scores, out-of-fold predictions, and the fold models that `predict` uses."""
@@ -192,22 +188,58 @@ class Study:
             self.folder.prepare_pictures(plan, ideas, watch)
             comparisons = Comparisons(self.folder.ledger(plan), plan, ideas)
             deadline = None if budget_s is None else started + budget_s
-            store = self.folder.store
-            tryout = Tryout(plan, store, ideas, levels=comparisons.levels, deadline=deadline, **options)
-            watch.started(tryout)
-            try:
-                trainer = make_engine(plan.rows, store, n_workers, self.config.device)
-                with Assembly(trainer, plan.rows, store, tryout.may_train) as engine:
-                    for finished in engine.run(tryout.next_trial):
-                        tryout.record(finished)
-                        watch.finished(tryout, finished)
-            except KeyboardInterrupt:
-                tryout.stopped = "interrupted"
+            tryout = Tryout(plan, self.folder.store, ideas, levels=comparisons.levels, deadline=deadline, **options)
+            self._run_trials(tryout, watch, n_workers)
             standing = comparisons.note(tryout.ideas)
             result = conclude(tryout, task=task, seconds=time.monotonic() - started, standing=standing)
             self.folder.write(summarise(result, plan.rows), result, plan)
             watch.ended(tryout)
         return result
+
+    def _run_trials(self, tryout: Tryout, watch: Watcher, n_workers: int | None) -> None:
+        """Train until the try-out wants no more; what Ctrl-C stops goes on in the next run."""
+        watch.started(tryout)
+        try:
+            rows, store = tryout.plan.rows, self.folder.store
+            trainer = make_engine(rows, store, n_workers, self.config.device)
+            with Assembly(trainer, rows, store, tryout.may_train) as engine:
+                for finished in engine.run(tryout.next_trial):
+                    tryout.record(finished)
+                    watch.finished(tryout, finished)
+        except KeyboardInterrupt:
+            tryout.stopped = "interrupted"
+
+    def importance(
+        self, idea: str | None = None, *, n_repeats: int = 5, watch: Watcher | None = None, n_workers: int | None = None
+    ) -> Importance:
+        """Say which inputs the models use: how much worse they predict scored rows whose values of a field are exchanged.
+
+        The fold models of the first repeat are used, and trained where they are missing.
+
+        Args:
+            idea: An idea, or one of its arms; None: the baseline.
+            n_repeats: Exchanges that are averaged.
+            watch: Told of every event; by default a live table on standard error.
+            n_workers: Processes that train; 0: this one.
+
+        Raises:
+            ConfigError: The idea is not known or names several arms, or there is nothing to exchange.
+        """
+        from tamesu.importance import check_exchange, measure_importance
+
+        watch = watch or Watcher.for_terminal()
+        with self.folder.lock(), watch:
+            plan = self.check(watch)
+            standing = plan if idea is None else plan.standing_on(plan.arm(idea, "importance"))
+            check_exchange(standing, n_repeats)
+            self.folder.prepare_pictures(standing, (), watch)
+            tryout = Tryout(standing, self.folder.store)
+            self._run_trials(tryout, watch, n_workers)
+            if tryout.stopped:
+                raise KeyboardInterrupt
+            found = measure_importance(standing, self.folder.store, n_repeats=n_repeats, progress=watch.reading)
+            self.folder.write_importance(found.as_dict(), plan)
+        return found
 
     def keep(self, name: str) -> Path:
         """Write an idea into the baseline of study.yaml, comments preserved, and its verdict into the journal."""
@@ -217,18 +249,13 @@ class Study:
             )
         from tamesu.journal import write_entry
 
-        arms = self.check().ideas((name,))
-        if len(arms) > 1:
-            known = ", ".join(repr(arm.name) for arm in arms)
-            raise ConfigError(
-                say("keep: {name} must name one arm; it has {n}: {known}.", name=repr(name), n=len(arms), known=known)
-            )
-        verdict = self.folder.verdict_on(arms[0])
+        plan = self.check()
+        arm = plan.arm(name, "keep")
+        verdict = self.folder.verdict_on(arm)
         if verdict is not None and verdict["gain"] is not None:
-            plan = self.check()
-            self.folder.ledger(plan).keep(plan.comparison_key(arms[0]), name, verdict["gain"])
-        self.document.keep(arms[0])
-        return write_entry(self.base / "journal.md", arms[0], verdict)
+            self.folder.ledger(plan).keep(plan.comparison_key(arm), name, verdict["gain"])
+        self.document.keep(arm)
+        return write_entry(self.base / "journal.md", arm, verdict)
 
     def predict(self, out: str | Path | None = None) -> pd.DataFrame:
         """Mean prediction of the fold models for the test rows, as a submission; trains the baseline where models are missing.

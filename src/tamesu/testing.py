@@ -146,7 +146,9 @@ PICTURE_FIELDS: dict[str, Field] = {"picture": ImageField(), "side": LabelField(
 TABLE_FIELDS: dict[str, Field] = {"size": NumberField(), "colour": LabelField(), "answer": LabelField(target=True)}
 
 
-def check_learner(learner: Learner, *, pictures: bool = True, tables: bool = True, exact: bool = True, **settings: Any) -> None:
+def check_learner(
+    learner: Learner, /, *, pictures: bool = True, tables: bool = True, exact: bool = True, **settings: Any
+) -> None:
     """Raises where a learner breaks the contract that verdicts stand on.
 
     Args:

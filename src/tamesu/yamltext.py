@@ -77,7 +77,7 @@ class YamlText:
         start = self._colon(key_node)
         gap = self.text[start : old.start_mark.index]
         gap = gap if gap.strip(" ") == "" and gap and self._end(old) else " "  # columns stay aligned
-        return self.text[:start] + gap + _flow(value) + self.text[max(start, self._end(old)) :]
+        return self.text[:start] + gap + flow(value) + self.text[max(start, self._end(old)) :]
 
     def without(self, path: Path) -> str:
         """The text without the entry at `path`; comments on lines of their own stay."""
@@ -103,7 +103,7 @@ class YamlText:
         return self.text[:start] + self.text[self._line_end(end) :]
 
     def _insert(self, parent: Any, key: str | int, value: Any) -> str:
-        entry = f"{_flow(key)}: {_flow(value)}"
+        entry = f"{flow(key)}: {flow(value)}"
         if not isinstance(parent, MappingNode):
             raise TypeError("only a mapping takes a new entry")
         if parent.flow_style:
@@ -160,17 +160,17 @@ def written(values: Mapping[str, Any]) -> str:
 def _write_block(values: Mapping[str, Any], indent: str, lines: list[str]) -> None:
     for key, value in values.items():
         nested = isinstance(value, Mapping) and bool(value)
-        lines.append(f"{indent}{_flow(key)}:" + ("" if nested else f" {_flow(value)}"))
+        lines.append(f"{indent}{flow(key)}:" + ("" if nested else f" {flow(value)}"))
         if nested:
             _write_block(value, indent + "  ", lines)
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value on one line, as inside `{}`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str) and not value.isprintable():

@@ -11,6 +11,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -69,6 +70,7 @@ class LocalEngine:
         self._crashes: collections.Counter[str] = collections.Counter()
         self._dead_starts = 0
         self._numbers = itertools.count()
+        self._compiled = tempfile.TemporaryDirectory(prefix="tamesu-compiled-", ignore_cleanup_errors=True)
         self._closer = weakref.finalize(self, _kill_all, self._workers)
 
     def run(self, next_trial: NextTrial) -> Iterator[Finished]:
@@ -100,6 +102,7 @@ class LocalEngine:
     def close(self) -> None:
         """End all workers."""
         self._closer()
+        self._compiled.cleanup()
         self._closer = weakref.finalize(self, _kill_all, self._workers)
 
     def __enter__(self) -> LocalEngine:
@@ -134,7 +137,7 @@ class LocalEngine:
             "threads": worker.threads,
             "store": self.store.where if self.store is not None and shared else None,
         }
-        worker.start(settings, self.dataset, self._events, self.on_print)
+        worker.start(settings, self.dataset, self._events, self.on_print, self._compiled.name)
         return worker
 
     def _finished(self, again: collections.deque[Trial]) -> Iterator[Finished]:
@@ -221,7 +224,14 @@ class _Worker:
         self._lines: collections.deque[str] = collections.deque(maxlen=60)
         self._listeners: list[threading.Thread] = []
 
-    def start(self, settings: dict[str, Any], dataset: Dataset, events: Events, on_print: Callable[[str], None] | None) -> None:
+    def start(
+        self,
+        settings: dict[str, Any],
+        dataset: Dataset,
+        events: Events,
+        on_print: Callable[[str], None] | None,
+        compiled: str = "",
+    ) -> None:
         # its own group: the terminal's Ctrl-C reaches the parent only, and what a learner started can be ended with it
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self.process = subprocess.Popen(
@@ -229,7 +239,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self.device, self.threads, os.environ, self.backend),
+            env=worker_environment(self.device, self.threads, os.environ, self.backend, compiled),
             creationflags=new_group,
             start_new_session=not new_group,
         )

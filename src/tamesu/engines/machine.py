@@ -78,13 +78,16 @@ def devices_for(asked: str) -> tuple[str, ...]:
     return () if asked == "gpu" and found == ("cpu",) else found
 
 
-def worker_environment(device: str, threads: int, environment: Mapping[str, str], backend: str = "") -> dict[str, str]:
+def worker_environment(
+    device: str, threads: int, environment: Mapping[str, str], backend: str = "", compiled: str = ""
+) -> dict[str, str]:
     """The environment of a worker: thread counts (read when NumPy and PyTorch load, so they come first) and its one device.
 
     Args:
         device: cpu, mps, cuda, or cuda:<i> counted among the visible ones.
         environment: What it is based on.
         backend: Of Keras, where trainings need one.
+        compiled: Folder in which JAX finds what another training of the same shapes has compiled.
     """
     env = {**environment, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **FIXED_VARIABLES}
     if device == "cpu":
@@ -95,6 +98,8 @@ def worker_environment(device: str, threads: int, environment: Mapping[str, str]
         env["CUDA_VISIBLE_DEVICES"] = visible[index] if index < len(visible) else str(index)
     if backend:
         env["KERAS_BACKEND"] = backend
+    if backend == "jax" and compiled:
+        env |= {"JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
     package_home = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (package_home, environment.get("PYTHONPATH"))))
     return env

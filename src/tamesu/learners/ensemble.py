@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class KeptModel:
-    """A model that lies in a folder: read whenever it is to predict, copied without an engine being loaded."""
+    """A model that lies in a folder: read when it is to predict, copied without an engine being loaded."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -27,11 +28,15 @@ class KeptModel:
 
     def predict(self, rows: Dataset) -> dict[str, NDArray[Any]]:
         """As the model that was kept."""
-        return load_fitted(self.folder).predict(rows)
+        return self._model.predict(rows)
 
     def save(self, folder: Path) -> None:
         """Copies its files there."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+
+    @functools.cached_property
+    def _model(self) -> Fitted:
+        return load_fitted(self.folder)
 
 
 class FittedEnsemble:
@@ -69,7 +74,7 @@ class FittedEnsemble:
 
     @classmethod
     def load(cls, folder: Path) -> FittedEnsemble:
-        """What `save` wrote; a model is read when it is to predict, so that one at a time is in memory."""
+        """What `save` wrote."""
         n_seeds = json.loads((folder / NAME_FILE).read_text(encoding="utf-8"))["seeds"]
         members = [[KeptModel(folder / str(i) / str(j)) for j in range(n)] for i, n in enumerate(n_seeds)]
         return cls(members, Joining.load(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import random
@@ -61,6 +62,7 @@ def import_keras(backend: str, *, exact: bool = True) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
+        _load_triton_first()
     try:
         import keras
     except ImportError as error:
@@ -75,6 +77,13 @@ def import_keras(backend: str, *, exact: bool = True) -> Any:
             )
         )
     return keras
+
+
+def _load_triton_first() -> None:
+    """PyTorch's compiler crashes the process if it is loaded after TensorFlow (seen with triton 3.8 and TensorFlow 2.21)."""
+    both = all(importlib.util.find_spec(one) is not None for one in ("triton", "tensorflow"))
+    if both and "tensorflow" not in sys.modules:
+        importlib.import_module("triton")
 
 
 @contextlib.contextmanager

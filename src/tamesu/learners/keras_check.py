@@ -70,7 +70,7 @@ def main() -> None:
     """Answers one question."""
     question = json.load(sys.stdin)
     use_language(question["language"])
-    from tamesu.knets.check import check_network
+    from tamesu.knets.network import check_network
 
     heads = {name: Head(**one | {"size": tuple(one["size"])}) for name, one in question["heads"].items()}
     found = check_network(ModelConfig(**question["model"]), InputShape.from_json(question["shape"]), heads)

@@ -36,9 +36,9 @@ from tamesu.learners.torch_steps import (
 )
 from tamesu.losses import loss_of
 from tamesu.nets.activations import make_activation
-from tamesu.nets.backbones import check_model
 from tamesu.nets.heads import Network, Standardise
 from tamesu.nets.health import N_WATCHED_EPOCHS, Watch
+from tamesu.nets.settings import check_model
 from tamesu.nets.shapes import InputShape
 from tamesu.pixels import FittedPixels
 from tamesu.stacks import make_stacks

@@ -10,11 +10,11 @@ from torch import nn
 
 from tamesu.config import ModelConfig
 from tamesu.errors import ConfigError, suggest
+from tamesu.nets.plans import N_COLOURS, Size
+from tamesu.nets.settings import import_builder
 from tamesu.nets.tiny import Tiny
-from tamesu.nets.weights import N_COLOURS, load_weights, take_weights
+from tamesu.nets.weights import load_weights, take_weights
 from tamesu.texts import say
-
-Size = tuple[int, int]
 
 
 def make_backbone(model: ModelConfig, in_channels: int, size: Size) -> tuple[nn.Module, int]:
@@ -52,35 +52,6 @@ def n_early_of(backbone: nn.Module, n_features: int) -> int:
     return backbone.n_early if isinstance(backbone, Tiny) else n_features
 
 
-def check_model(model: ModelConfig) -> list[str]:
-    """What of these settings the backbone cannot honour, one sentence each."""
-    mistakes = []
-    if ":" in model.backbone:  # anything else but tiny is refused when it is made
-        defaults = ModelConfig()
-        mistakes += [
-            say(
-                "model.{name}: must be left out with backbone {backbone}, which decides it itself; got {value!r}.",
-                name=name,
-                backbone=model.backbone,
-                value=getattr(model, name),
-            )
-            for name in ("width", "depth", "activation")
-            if getattr(model, name) != getattr(defaults, name)
-        ]
-    if model.new_channels != "repeat" and model.weights == "none":
-        mistakes.append(
-            say(
-                "model.new_channels: must be left out with weights: none, where no channel was seen before; got {value!r}.",
-                value=model.new_channels,
-            )
-        )
-    if model.weights == "hub" and not model.backbone.startswith("timm:"):
-        mistakes.append(
-            say("model.weights: must be none or a file with backbone {backbone}; got 'hub'.", backbone=model.backbone)
-        )
-    return mistakes
-
-
 def _make_timm(model: ModelConfig, in_channels: int, size: Size) -> nn.Module:
     timm = _import_timm()
     name = model.backbone.removeprefix("timm:")
@@ -115,13 +86,7 @@ def _import_timm() -> Any:
 
 
 def _make_own(name: str, in_channels: int, size: Size) -> nn.Module:
-    module_name, _, function_name = name.partition(":")
-    try:
-        build = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            say("model.backbone: must name a function that can be imported; got {value!r}: {error}.", value=name, error=error)
-        ) from error
+    build = import_builder(name)
     try:
         backbone = build(in_channels, size)
     except Exception as error:

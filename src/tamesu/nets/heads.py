@@ -12,6 +12,7 @@ from tamesu.config import InputGroup, ModelConfig
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import make_backbone, n_early_of
 from tamesu.nets.maps import last_map, make_map_head
+from tamesu.nets.plans import embedding_width
 from tamesu.nets.series import SeriesBranch
 from tamesu.nets.shapes import Head, InputShape
 from tamesu.nets.stem import BalancedColumns, balance_backbone
@@ -257,8 +258,3 @@ class TableBranch(nn.Module):
         joined = torch.cat([table, *embedded], dim=1)
         out: Tensor = self.layers(joined if self.balance is None else self.balance(joined))
         return out
-
-
-def embedding_width(n_codes: int) -> int:
-    """Numbers that stand for a category of so many codes: a rule found by trial, from fastai's tabular models."""
-    return min(50, max(2, round(1.6 * n_codes**0.56)))

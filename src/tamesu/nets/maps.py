@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.errors import ConfigError
+from tamesu.nets.plans import N_HIDDEN
 from tamesu.nets.tiny import Tiny
 from tamesu.targets.maps import grid_of
 from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.nets.shapes import Head
-
-N_HIDDEN = 64
 
 
 class MapHead(nn.Module):

@@ -15,10 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.nets.activations import make_activation
-
-DILATIONS = (1, 2, 4, 8, 16)  # one level each: a step sees 64 steps each way
-STEM_WIDTH = 5  # steps
-MOMENTUM = 0.1  # of running means, as in nn.BatchNorm1d
+from tamesu.nets.plans import NORM_EPSILON, NORM_MOMENTUM, STEM_WIDTH, plan_series
 
 
 class SeriesBranch(nn.Module):
@@ -34,10 +31,8 @@ class SeriesBranch(nn.Module):
         self.stem_norm, self.stem_activation = MaskedNorm(width), make_activation(activation)
         blocks: list[nn.Module] = []
         before = width
-        for level, dilation in enumerate(DILATIONS):
-            after = width if level < 2 else 2 * width
-            for i in range(depth):
-                blocks.append(SeriesBlock(before if i == 0 else after, after, dilation, activation))
+        for after, dilation in plan_series(width, depth):
+            blocks.append(SeriesBlock(before, after, dilation, activation))
             before = after
         self.blocks = nn.ModuleList(blocks)
         self.pool = nn.Linear(2 * before, before)
@@ -98,7 +93,7 @@ class MaskedNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, eps: float = 1e-5):
+    def __init__(self, channels: int, eps: float = NORM_EPSILON):
         super().__init__()
         self.weight, self.bias, self.eps = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels)), eps
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -117,7 +112,7 @@ class MaskedNorm(nn.Module):
         mean = (x * mask).sum(dim=(0, 2)) / n.clamp_min(1)
         var = (torch.square(x - mean[:, None]) * mask).sum(dim=(0, 2)) / n.clamp_min(1)
         with torch.no_grad():
-            share = MOMENTUM * (n > 0)  # a batch without steps teaches nothing
+            share = NORM_MOMENTUM * (n > 0)  # a batch without steps teaches nothing
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(var * n / (n - 1).clamp_min(1), share)
         return mean, var

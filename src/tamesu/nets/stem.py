@@ -16,11 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tamesu.config import InputGroup, ModelConfig
+from tamesu.nets.plans import BALANCE_MOMENTUM, LEAST_VARIANCE, PIXELS_SEEN, groups_of, number_groups
 from tamesu.nets.tiny import Tiny
-
-PIXELS_SEEN = 12  # along each side, of those the covariance is computed from; all of them would cost a tenth of a step
-MOMENTUM = 0.05  # of the running covariance, once so many batches have gone by that their mean changes more slowly
-LEAST_VARIANCE = 0.01  # added to every input's: standardised ones have 1, and what hardly varies is not blown up
 
 
 class Balance(nn.Module):
@@ -65,7 +62,7 @@ class Balance(nn.Module):
     def look(self, rows: Tensor) -> None:
         """Takes a batch into the running covariance.  (n, n_in)"""
         self.n_batches += 1
-        share = torch.clamp(1 / self.n_batches, min=MOMENTUM)
+        share = torch.clamp(1 / self.n_batches, min=BALANCE_MOMENTUM)
         rows = rows.float()
         self.mean.lerp_(rows.mean(dim=0), share)
         rows = rows - self.mean
@@ -89,10 +86,8 @@ class BalancedStem(nn.Module):
         """For `groups` of so many channels; `together` names what some of them are one group of, which `weights` then means."""
         super().__init__()
         self.out_channels = out_channels
-        names = {name: (together or {}).get(name, name) for name in groups}
-        places = list(dict.fromkeys(names.values()))
-        group_of = [places.index(names[name]) for name, channels in groups.items() for _ in range(channels)]
-        self.balance = Balance(group_of, [weights.get(name, 1.0) for name in places], out_channels)
+        names = [(together or {}).get(name, name) for name, channels in groups.items() for _ in range(channels)]
+        self.balance = Balance(*number_groups(names, weights), out_channels)
 
     def forward(self, pictures: Sequence[Tensor]) -> Tensor:
         """Standardised pictures, one of each group in the groups' order, (b, c_g, h, w) to (b, out_channels, h, w)."""
@@ -131,9 +126,7 @@ class BalancedColumns(nn.Module):
         super().__init__()
         together, weights = groups_of(groups)
         names = [together.get(name, name) for name in fields]
-        places = list(dict.fromkeys(names))
-        weights_there = [weights.get(name, 1.0) for name in places]
-        self.balance = Balance([places.index(name) for name in names], weights_there, len(fields))
+        self.balance = Balance(*number_groups(names, weights), len(fields))
 
     def forward(self, rows: Tensor) -> Tensor:
         """(b, f) to (b, f)."""
@@ -172,10 +165,3 @@ def _first_convolution(backbone: nn.Module) -> str:
     known = getattr(backbone, "default_cfg", {})  # timm's
     path = known.get("first_conv") if isinstance(known, dict) else None
     return path if isinstance(path, str) and path in dict(backbone.named_modules()) else ""
-
-
-def groups_of(groups: Mapping[str, InputGroup]) -> tuple[dict[str, str], dict[str, float]]:
-    """By field the group that names it, and by group its weight."""
-    return {field: name for name, group in groups.items() for field in group.fields}, {
-        name: group.weight for name, group in groups.items()
-    }

@@ -1,7 +1,7 @@
 """The built-in backbone: a small residual network that learns quickly from scratch at 8–96 px on a CPU.
 
-A stem brings the picture to a map of at most `STEM_MAP` pixels at once, where a 3×3 convolution costs little; stages of
-residual blocks then halve the map and double the channels until it is `LAST_MAP` pixels, so that every stage costs
+A stem brings the picture to a map of at most `plans.STEM_MAP` pixels at once, where a 3×3 convolution costs little; stages of
+residual blocks then halve the map and double the channels until it is `plans.LAST_MAP` pixels, so that every stage costs
 about the same. How many stages there are follows from the size.
 
 Source:
@@ -11,16 +11,11 @@ Source:
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from tamesu.nets.activations import make_activation
-
-STEM_MAP = 20  # px: 32 px pictures are halved once, 64 px ones twice, 100 px ones three times
-LAST_MAP = 4  # px: at this or less a map is averaged
-MAX_WIDTH = 512
+from tamesu.nets.plans import plan_blocks, plan_stages, plan_stem
 
 
 class Tiny(nn.Module):
@@ -36,12 +31,9 @@ class Tiny(nn.Module):
         self.stem = make_stem(in_channels, width, n_halvings, activation)
         blocks: list[nn.Module] = []
         channels = width
-        for stage in range(n_stages):
-            out_channels = min(width * 2**stage, MAX_WIDTH)
-            for i in range(depth):
-                stride = 2 if stage > 0 and i == 0 else 1
-                blocks.append(Block(channels, out_channels, stride, activation))
-                channels = out_channels
+        for out_channels, stride in plan_blocks(n_stages, width, depth):
+            blocks.append(Block(channels, out_channels, stride, activation))
+            channels = out_channels
         self.blocks = nn.Sequential(*blocks)
         self.n_features, self.stem_channels = channels, width
         initialise(self)
@@ -87,21 +79,14 @@ class Block(nn.Module):
         return out
 
 
-def plan_stages(size: tuple[int, int]) -> tuple[int, int]:
-    """How often the stem halves a picture of this size, and how many stages follow."""
-    side = min(size)
-    n_halvings = max(0, math.ceil(math.log2(side / STEM_MAP)))
-    side = max(1, round(side / 2**n_halvings))
-    return n_halvings, 1 + max(0, math.ceil(math.log2(side / LAST_MAP)))
-
-
 def make_stem(in_channels: int, width: int, n_halvings: int, activation: str) -> nn.Sequential:
-    """Convolutions for the first two halvings, maxima for the others: large maps are dear."""
-    if n_halvings < 2:
-        return nn.Sequential(conv_norm(in_channels, width, stride=2**n_halvings), make_activation(activation))
-    half = max(1, width // 2)
-    layers = [conv_norm(in_channels, half, stride=2), make_activation(activation), conv_norm(half, width, stride=2)]
-    return nn.Sequential(*layers, make_activation(activation), *(nn.MaxPool2d(2) for _ in range(n_halvings - 2)))
+    """The convolutions that bring a picture to a small map at once."""
+    plan = plan_stem(width, n_halvings)
+    layers: list[nn.Module] = []
+    for out_channels, stride in plan.convolutions:
+        layers += [conv_norm(in_channels, out_channels, stride), make_activation(activation)]
+        in_channels = out_channels
+    return nn.Sequential(*layers, *(nn.MaxPool2d(2) for _ in range(plan.n_maxima)))
 
 
 def conv_norm(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

@@ -6,20 +6,19 @@ import difflib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tamesu.errors import ConfigError
+from tamesu.nets.plans import N_COLOURS, NewChannels, colour_mix
 from tamesu.texts import say
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "net")  # where checkpoints keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")  # what wrappers put before every name
 N_CLASSIFIER = 2  # tensors after the last of the backbone: weight and bias
 N_SHOWN = 5
-N_COLOURS = 3
-NewChannels = Literal["repeat", "mean", "zero"]
 
 
 def load_weights(backbone: nn.Module, file: str, new_channels: NewChannels = "repeat") -> None:
@@ -30,7 +29,7 @@ def load_weights(backbone: nn.Module, file: str, new_channels: NewChannels = "re
     Args:
         backbone: Changed in place.
         file: Where the weights are.
-        new_channels: How the first convolution sees channels beside red, green and blue (see `adapt_kernel`).
+        new_channels: How the first convolution sees channels beside red, green and blue (see `plans.colour_mix`).
 
     Raises:
         ConfigError: The file is not there or not readable as weights, or nothing in it fits.
@@ -130,30 +129,18 @@ def _adapted(given: Tensor, wanted: Tensor, new_channels: NewChannels) -> Tensor
 
 
 def adapt_kernel(kernel: Tensor, n_channels: int, new_channels: NewChannels) -> Tensor:
-    """A kernel that looks at red, green and blue, for another number of channels; the first three of more are those colours.
+    """A kernel that looks at red, green and blue, for another number of channels (see `plans.colour_mix`).
 
     Args:
         kernel: (k, 3, h, w)
-        n_channels: What it is to look at. For one, the three are added up, as for grey pictures.
-        new_channels: repeat: red, green, blue, red, … ; mean: new ones are seen as the mean of the three; with both, the whole
-            is multiplied by three over the number of channels, so that sums stay about as large. zero: new ones count for
-            nothing to begin with, and the colours for what they did.
+        n_channels: What it is to look at.
+        new_channels: How it sees those after the first three.
 
     Returns:
         (k, n_channels, h, w)
-
-    Source:
-        `repeat` is what timm does (timm.models._manipulate.adapt_input_conv).
     """
-    if n_channels == 1:
-        return kernel.sum(dim=1, keepdim=True)
-    n_new = n_channels - N_COLOURS
-    if new_channels == "repeat" or n_new < 0:
-        return kernel.repeat(1, -(-n_channels // N_COLOURS), 1, 1)[:, :n_channels] * (N_COLOURS / n_channels)
-    if new_channels == "mean":
-        mean = kernel.mean(dim=1, keepdim=True)
-        return torch.cat([kernel, mean.expand(-1, n_new, -1, -1)], dim=1) * (N_COLOURS / n_channels)
-    return torch.cat([kernel, torch.zeros_like(kernel[:, :1]).expand(-1, n_new, -1, -1)], dim=1)
+    mix = torch.from_numpy(colour_mix(n_channels, new_channels)).to(kernel)
+    return torch.einsum("nc,kchw->knhw", mix, kernel)
 
 
 def take_weights(backbone: nn.Module, donor: nn.Module, new_channels: NewChannels) -> None:

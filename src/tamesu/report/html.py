@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from tamesu.files import write_atomically
+from tamesu.report.importance_view import importance_view
 from tamesu.report.pictures import HasOriginals, worst_pictures
 from tamesu.report.sheet_view import sheet_view
 from tamesu.report.view import make_view
@@ -22,7 +23,11 @@ Sources = HasOriginals | Mapping[str, NDArray[Any]]
 
 
 def write_report(
-    summary: Mapping[str, Any], path: str | Path, pictures: Sources | None = None, sheet: Sheet | None = None
+    summary: Mapping[str, Any],
+    path: str | Path,
+    pictures: Sources | None = None,
+    sheet: Sheet | None = None,
+    importance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report whole or not at all, and return where it is.
 
@@ -31,16 +36,22 @@ def write_report(
         path: The file to write; its folder is made if need be.
         pictures: The scored rows' pictures in their order, or pixels by row id; None: rows are shown as text.
         sheet: A preview of what training sees; None: there is none.
+        importance: What the models use, from `Importance.as_dict` or read back; None: it was not measured.
 
     Raises:
         StoreError: The file cannot be written.
     """
     path = Path(path)
-    write_atomically(path, render_report(summary, pictures, sheet))
+    write_atomically(path, render_report(summary, pictures, sheet, importance))
     return path
 
 
-def render_report(summary: Mapping[str, Any], pictures: Sources | None = None, sheet: Sheet | None = None) -> str:
+def render_report(
+    summary: Mapping[str, Any],
+    pictures: Sources | None = None,
+    sheet: Sheet | None = None,
+    importance: Mapping[str, Any] | None = None,
+) -> str:
     """The report as text, in the summary's language."""
     before = language()
     use_language(summary["lang"] if summary["lang"] in LANGUAGES else "en")
@@ -49,7 +60,9 @@ def render_report(summary: Mapping[str, Any], pictures: Sources | None = None, s
         shown = worst_pictures(found["worst"], pictures) if found and pictures is not None else {}
         template = make_environment("tamesu.report").get_template("report.html.j2")
         preview = None if sheet is None else sheet_view(sheet)
-        return template.render(s=summary, v=make_view(summary), pictures=shown, preview=preview, lang=language())
+        used = None if importance is None else importance_view(importance)
+        view = make_view(summary)
+        return template.render(s=summary, v=view, pictures=shown, preview=preview, importance=used, lang=language())
     finally:
         use_language(before)
 

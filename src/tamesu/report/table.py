@@ -58,9 +58,14 @@ def verdict_table(summary: Mapping[str, Any]) -> Table:
 
 def plain_table(result: StudyResult) -> str:
     """The same as text, for a notebook."""
+    return as_text(verdict_table(summarise(result)))
+
+
+def as_text(table: Table) -> str:
+    """A table as text, for a notebook."""
     console = Console(file=io.StringIO(), width=PLAIN_WIDTH)
     with console.capture() as captured:
-        console.print(verdict_table(summarise(result)))
+        console.print(table)
     return captured.get().rstrip()
 
 

@@ -75,7 +75,7 @@ def verdict_view(summary: Mapping[str, Any]) -> View:
         "band": [axis.at(-margin), axis.at(margin)] if margin else None,
         "margin": None if margin is None else scale.gain(margin, margin, sign=False),
         "zero": axis.at(0.0),
-        "ticks": _ticks(axis, scale, sign=True),
+        "ticks": ticks_of(axis, scale, sign=True),
         "counts": [{"state": s, "word": words.state_word(s), "n": states.count(s)} for s in words.STATES if s in states],
         "clipped": any(half_width(one["interval"]) is not None and not _inside(one["interval"], axis) for one in ideas),
         "metric": words.metric_name(summary["judged_metric"]),
@@ -88,7 +88,8 @@ def _inside(interval: list[float], axis: Axis) -> bool:
     return axis.holds(interval[0]) and axis.holds(interval[1])
 
 
-def _ticks(axis: Axis, amounts: Amounts, *, sign: bool, n: int = 5) -> list[View]:
+def ticks_of(axis: Axis, amounts: Amounts, *, sign: bool, n: int = 5) -> list[View]:
+    """Round values on an axis, as they are written."""
     scaled = Axis(axis.low * amounts.factor, axis.high * amounts.factor)
     digits = scaled.tick_digits(n)
     return [{"at": scaled.at(t), "text": words.number(t, digits, sign=sign)} for t in scaled.ticks(n)]
@@ -176,7 +177,7 @@ def baseline_view(summary: Mapping[str, Any]) -> View:
         "rows": rows,
         "band": [axis.at(low), axis.at(high)] if half_width(base["interval"]) is not None else None,
         "at": None if base["score"] is None else axis.at(base["score"]),
-        "ticks": _ticks(axis, Amounts(summary["metric"]), sign=False),
+        "ticks": ticks_of(axis, Amounts(summary["metric"]), sign=False),
         "metric": words.metric_name(summary["metric"]),
         "unit": "%" if amounts.is_share else "",
         "score": amounts.score(base["score"]),
