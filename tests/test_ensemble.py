@@ -258,6 +258,23 @@ def test_inner_folds_are_of_training_rows_only_balanced_and_keep_groups():
     assert len(few) == 2
 
 
+def test_inner_folds_follow_the_folds_of_the_study(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "y": rng.normal(size=120), "day": np.arange(120) % 12})
+    fields = {"x": "number", "day": "group", "y": {"kind": "number", "target": True}}
+    ideas = {"longer": {"train": {"epochs": 3}}, "stack": {"ensemble": {"members": ["baseline", "longer"], "method": "stack"}}}
+    folds = {"n_splits": 3, "group": "day"}
+    plan = Study(train=frame, fields=fields, learner="toy:Ridge", folds=folds, ideas=ideas, runs=tmp_path).check()
+    trial = plan.trial(plan.arms[2], 1, 2)
+    day = plan.groups
+    assert len(trial.parts.inner) == 3
+    for members in trial.parts.inner:
+        inner = members[0][0].split
+        assert not set(day[inner.train]) & set(day[inner.test])
+        assert not set(inner.train) & set(trial.split.test)
+        assert {part.split for seeds in members for part in seeds} == {inner}
+
+
 def test_seeds_are_ordinary_trainings_and_their_own():
     dataset, split = toy.make_rows(), toy.make_split()
     found = toy_recipes(five={"members": ["baseline"], "seeds": 5})
@@ -532,6 +549,21 @@ def test_the_budget_holds_for_parts(study_file):
     assert counter.n == 13
     assert result.stopped == "budget"
     assert result.ideas[0].judgement is None
+
+
+def test_training_rows_that_cannot_be_split_once_more_are_told(study_file):
+    rows = pd.read_csv(study_file.parent / "train.csv").assign(day=lambda rows: np.where(np.arange(len(rows)) % 2, "a", "b"))
+    rows.to_csv(study_file.parent / "train.csv", index=False)
+    text = study_file.read_text(encoding="utf-8").replace(
+        "{max_repeats: 2, lockbox: 0.2}", "{scheme: leave_one_group_out, group: day}"
+    )
+    study_file.write_text(
+        text.replace("  x: {kind: number}\n", "  x: {kind: number}\n  day: {kind: group}\n"), encoding="utf-8"
+    )
+    with pytest.raises(
+        ConfigError, match=r":13 ideas.stack.ensemble.method: must be mean where a fold has only one row or group"
+    ):
+        Study.load(study_file).check()
 
 
 def test_pictures_are_prepared_at_the_sizes_of_all_members(tmp_path):

@@ -187,7 +187,7 @@ def make_plan(
     if mistakes:
         raise ConfigError(mistakes)
     splits = make_splits(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
-    raise_mistakes(list(_what_cannot_be_stacked(arms, splits, groups)), lambda path: locate(".".join(map(str, path))))
+    raise_mistakes(list(_what_cannot_learn_inside(arms, splits, groups)), lambda path: locate(".".join(map(str, path))))
     return Plan(
         config=config,
         data=data,
@@ -264,16 +264,18 @@ def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str]
     return mistakes
 
 
-def _what_cannot_be_stacked(arms: list[Arm], splits: list[Split], groups: NDArray[Any] | None) -> Iterator[Mistake]:
+def _what_cannot_learn_inside(arms: list[Arm], splits: list[Split], groups: NDArray[Any] | None) -> Iterator[Mistake]:
     """Ensembles that learn from inner folds of their training rows, where those leave too little to split."""
-    n_units = min(len(split.train) if groups is None else len(set(groups[split.train].tolist())) for split in splits)
-    for arm in arms if n_units < 2 else ():
-        if arm.recipe.members and arm.recipe.ensemble.method != "mean":
-            text = say(
-                "must be mean where a fold has only one row or group to train on: {method} splits training rows once more.",
-                method=arm.recipe.ensemble.method,
-            )
-            yield Mistake((*(("ideas", arm.idea) if arm.idea else ()), "ensemble", "method"), text)
+    learning = [arm for arm in arms if arm.recipe.members and arm.recipe.ensemble.method != "mean"]
+    units = np.arange(sum(len(split.test) for split in splits if split.repeat == 0)) if groups is None else groups
+    if not learning or len(np.unique(units)) - max(len(np.unique(units[split.test])) for split in splits) >= 2:
+        return
+    for arm in learning:
+        text = say(
+            "must be mean where a fold has only one row or group to train on: {method} splits training rows once more.",
+            method=arm.recipe.ensemble.method,
+        )
+        yield Mistake((*(("ideas", arm.idea) if arm.idea else ()), "ensemble", "method"), text)
 
 
 def _make_judge(
