@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +37,7 @@ IDEAS = {
     "with-crashing": {"ensemble": {"members": ["baseline", "crashing"]}},
 }
 N_INNER = 5
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +45,14 @@ def dataset():
     return toy.make_rows()
 
 
+def make_recipes(learner="toy:Ridge"):
+    config = config_from_mapping({"fields": FIELDS, "learner": learner, "train": {"epochs": 2}, "ideas": IDEAS})
+    return {arm.name: arm.recipe for arm in make_arms(config, (0, 0))}
+
+
 @pytest.fixture(scope="module")
 def recipes():
-    config = config_from_mapping({"fields": FIELDS, "learner": "toy:Ridge", "train": {"epochs": 2}, "ideas": IDEAS})
-    return {arm.name: arm.recipe for arm in make_arms(config, (0, 0))}
+    return make_recipes()
 
 
 def feed(trials):
@@ -219,6 +228,30 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path, dataset, recipes):
     whole = Store(tmp_path / "whole")
     run_all(SerialEngine(dataset, whole), dataset, whole, [trial])
     assert whole.read(trial.key).predictions["y"].tobytes() == store.read(trial.key).predictions["y"].tobytes()
+
+
+KILLED = """
+import os, sys, test_assembly, toy
+dataset, recipe = toy.make_rows(), test_assembly.make_recipes()["stack"]
+store = test_assembly.Store(sys.argv[1])
+trial = test_assembly.make_trial(dataset, recipe, toy.make_split())
+engine = test_assembly.Assembly(test_assembly.SerialEngine(dataset, store), dataset, store)
+for i, _ in enumerate(engine.run(test_assembly.feed([trial])), 1):
+    if i == 5:
+        os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_what_was_killed_goes_on_where_it_was(tmp_path, dataset, recipes):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=environment)
+    assert ended.returncode == -9
+    store, trial = Store(tmp_path), make_trial(dataset, recipes["stack"], toy.make_split())
+    assert len(store.keys()) == 5
+    engine = Recorder(SerialEngine(dataset, store))
+    assert run_all(engine, dataset, store, [trial])[trial.key].error is None
+    assert len(engine.trained) == len(list(trial.parts)) - 5
 
 
 @pytest.mark.parametrize("name", ["blend", "stack"])

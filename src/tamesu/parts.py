@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tamesu.recipe import Recipe
 
 SEED_STRIDE = 1000  # seed shifts of one member's trainings: far from those that a study asks for itself, 0, 1, 2 …
-Members = tuple[tuple[Trial, ...], ...]  # in the recipe's order, each with its seeds
+ByMember = tuple[tuple[Trial, ...], ...]  # in the recipe's order, each with its seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Parts:
             member is worth can be learned. Empty where nothing is learned.
     """
 
-    scored: Members
-    inner: tuple[Members, ...] = ()
+    scored: ByMember
+    inner: tuple[ByMember, ...] = ()
 
     def __iter__(self) -> Iterator[Trial]:
         """Every training."""
@@ -69,7 +69,7 @@ def inner_of(dataset: Dataset, recipe: Recipe, split: Split) -> list[Split]:
     return inner_splits(split, recipe.folds, labels=labels, groups=groups)
 
 
-def _members(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int, keep_model: bool) -> Members:
+def _members(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int, keep_model: bool) -> ByMember:
     shifts = [seed_shift + SEED_STRIDE * seed for seed in range(recipe.ensemble.seeds)]
     return tuple(
         tuple(make_trial(dataset, member, split, shift, keep_model) for shift in shifts) for member in recipe.members.values()
