@@ -478,7 +478,8 @@ def study_file(tmp_path, monkeypatch):
 def test_an_ensemble_gets_a_verdict_costs_only_what_is_new_and_can_be_kept(study_file):
     folder, load = study_file.parent / "runs" / "rows", lambda: Study.load(study_file)
     load().fit(repeats=2, watch=Watcher(), n_workers=0)
-    load().try_ideas("other", "five", "blend", "stack", watch=Watcher(), n_workers=0)
+    result = load().try_ideas("other", "five", "blend", "stack", watch=Watcher(), n_workers=0)
+    assert "Weighted: baseline" in repr(result)
     document = json.loads((folder / "try.json").read_text(encoding="utf-8"))
     assert check_summary(document) == []
     ideas = {idea["arm"]: idea for idea in document["ideas"]}

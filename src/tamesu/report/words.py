@@ -217,18 +217,18 @@ def made_of(arm: Summary) -> str:
     ensemble = arm.get("ensemble")
     if not ensemble:
         return ""
-    names = [one["name"] for one in ensemble["members"]]
-    weights = [one["weight"] for one in ensemble["members"]]
-    match ensemble["method"]:
-        case "stack" if None not in weights:
-            shares = [f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True)]
-            text = say("Weighted: {members}.", members=", ".join(shares))
-        case "stack":
-            text = say("Weighted: {members}.", members=", ".join(names))
-        case "rank_mean":
-            text = say("Mean of the ranks of {members}.", members=", ".join(names))
-        case _:
-            text = say("Mean of {members}.", members=", ".join(names))
+    is_weighted = ensemble["method"] == "stack"
+    parts = [
+        f"{one['name']} {one['weight']:.2f}" if is_weighted and one["weight"] is not None else one["name"]
+        for one in ensemble["members"]
+    ]
+    members = ", ".join(parts)
+    if is_weighted:
+        text = say("Weighted: {members}.", members=members)
+    elif ensemble["method"] == "rank_mean":
+        text = say("Mean of the ranks of {members}.", members=members)
+    else:
+        text = say("Mean of {members}.", members=members)
     seeds = ensemble["seeds"]
     return _join(text, say("{n} trainings of each.", n=seeds) if seeds > 1 else "")
 
