@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tamesu.check_ensemble import ensemble_mistakes
 from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
 from tamesu.check_maps import map_mistakes
 from tamesu.check_outputs import output_mistakes
@@ -101,6 +102,7 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from _channels(config)
     yield from _features(config)
     yield from _learner(config)
+    yield from ensemble_mistakes(config)
 
 
 def _without(raw: Mapping[str, Any], paths: list[Path]) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def split_ideas(config: StudyConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
     """`base` with the patch in it: mappings merge, everything else is replaced.
 
-    A field that changes its kind keeps its column and nothing else, since other kinds have other settings; and a study that
-    changes its learner does not keep the parameters of the one it had.
+    A field that changes its kind keeps its column and nothing else, since other kinds have other settings; a study that changes
+    its learner does not keep the parameters of the one it had; an ensemble of other members has nothing of the one before.
     """
     out = dict(base) if path else without_left(base, patch)
     for key, new in patch.items():
@@ -79,7 +79,7 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -
             old, new = with_kind(old), with_kind(new) if isinstance(new, str) else new
         if not (isinstance(new, Mapping) and isinstance(old, Mapping)):
             out[key] = new
-        elif path == ("fields",) and changes_kind(old, new):
+        elif is_another((*path, key), old, new):
             out[key] = {name: old[name] for name in ("column",) if name in old} | dict(new)
         else:
             out[key] = merged(old, new, (*path, key))
@@ -102,9 +102,11 @@ def without_left(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
     return dict(base) if left is None else _left(base, [left])
 
 
-def changes_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a field's new declaration is of another kind."""
-    return "kind" in new and new["kind"] != old.get("kind")
+def is_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether what is declared at `path` takes the place of the old as a whole: a field of another kind, an ensemble."""
+    if path == ("ensemble",):
+        return "members" in new
+    return len(path) == 2 and path[0] == "fields" and "kind" in new and new["kind"] != old.get("kind")
 
 
 def expand(raw: Mapping[str, Any], base: Examined, name: str, patch: Any) -> Expanded:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tamesu.dataset import Dataset
     from tamesu.folds import Split
     from tamesu.learners.base import Fitted
+    from tamesu.parts import Parts
     from tamesu.recipe import Recipe
 
 TRIAL_VERSION = 3  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
@@ -52,6 +53,7 @@ class Trial:
     seed: int
     keep_model: bool
     data_digest: str = ""
+    parts: Parts | None = None  # of an ensemble: the trainings it is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +75,11 @@ class TrialResult:
     recipe: dict[str, Any] = field(default_factory=dict)  # the recipe as JSON holds it
     data_digest: str = ""
     n_train: int = 0
+    weights: tuple[float, ...] = ()  # of an ensemble: what each member counts for, in the recipe's order
 
 
 def make_trial(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int = 0, keep_model: bool = False) -> Trial:
-    """The training of `recipe` on one split, with the key its result is stored under.
+    """The training of `recipe` on one split, or the trainings of its members, with the key the result is stored under.
 
     The key covers what can change the predictions and nothing else: the content of the fields the recipe reads, the
     recipe, the rows of the split, the seed, and the code and weights that the recipe names. Another metric, another
@@ -86,6 +89,10 @@ def make_trial(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int =
         seed_shift: 0 for the run that is judged; others give the same training with fresh randomness (the noise floor).
         keep_model: Store the fitted model too; not part of the key.
     """
+    if recipe.members:
+        from tamesu.parts import make_ensemble_trial  # which is made of such trials
+
+        return make_ensemble_trial(dataset, recipe, split, seed_shift, keep_model)
     data_digest = dataset.digest(recipe.read)
     training = recipe.training_json()
     seed = make_seed(recipe.train.seed, split.repeat, split.fold, seed_shift)
