@@ -23,13 +23,9 @@ from torch import nn
 from tamesu.batches import make_batches
 from tamesu.config import StudyConfig
 from tamesu.data import read_data
-from tamesu.feed import make_feed
-from tamesu.learners.network_inputs import table_inputs
+from tamesu.learners.network import prepare
 from tamesu.learners.torch import TorchLearner, set_pixels
 from tamesu.learners.torch_steps import Training, decay_groups
-from tamesu.nets.shapes import InputShape
-from tamesu.pixels import fit_pixels
-from tamesu.preprocess import fit_inputs
 from tamesu.recipe import Recipe, make_recipe
 
 TARGET = 1.05  # tamesu's epoch over the hand-written one
@@ -67,11 +63,8 @@ class Ours:
 
     def __init__(self, recipe: Recipe, rows: object, n_epochs: int):
         self.learner = TorchLearner()
-        self.targets = self.learner.make_targets(rows, recipe.targets)
-        inputs = fit_inputs(rows, table_inputs(recipe))
-        self.feed = make_feed(rows, recipe, inputs, self.targets)
-        self.shape = InputShape({"picture": rows.pictures["picture"].channels}, recipe.size, 0, ())
-        self.pixels = fit_pixels(self.feed)
+        ready = prepare(rows, recipe, self.learner.make_targets)
+        self.feed, self.targets, self.shape, self.pixels = ready.feed, ready.targets, ready.shape, ready.pixels
         self.training = self.make_training(recipe, n_epochs)
         self.epoch = 0
 

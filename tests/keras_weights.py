@@ -8,8 +8,9 @@ State = dict[str, np.ndarray]
 
 
 def take_torch_weights(network, torch_network) -> None:
-    """Makes a Keras network the same function as a PyTorch one."""
-    state = {name: tensor.detach().cpu().numpy() for name, tensor in torch_network.state_dict().items()}
+    """Makes a Keras network (`knets.network.Network`) the same function as a PyTorch one (`nets.heads.Network`)."""
+    # copied: JAX would go on looking at PyTorch's own memory
+    state = {name: tensor.detach().cpu().numpy().copy() for name, tensor in torch_network.state_dict().items()}
     for name, branch in network.pictures.items():
         for group, standardise in zip(branch.groups, branch.standardise, strict=True):
             prefix = f"standardise.{torch_network.group_keys[group]}"
@@ -27,7 +28,7 @@ def take_torch_weights(network, torch_network) -> None:
 def running_values(network) -> list[np.ndarray]:
     """What a Keras network learns without a gradient, in the order of its branches."""
     wanted = {"running_mean", "running_var", "covariance", "mean", "n_batches"}
-    return [np.asarray(v.numpy()) for v in network.non_trainable_variables if v.name in wanted]
+    return [np.array(v.numpy()) for v in network.non_trainable_variables if v.name in wanted]
 
 
 def _take_tiny(tiny, state: State, prefix: str) -> None:

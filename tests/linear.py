@@ -58,6 +58,11 @@ class Failing(Linear):
         raise ZeroDivisionError("the user's own mistake")
 
 
+class Picky(Linear):
+    def check(self, recipe, dataset):
+        return ["linear is picky"]
+
+
 def design(inputs, rows):
     table = inputs.transform(rows).table.astype(float)
     return np.column_stack([np.ones(len(table)), table])

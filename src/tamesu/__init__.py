@@ -12,6 +12,8 @@ _PUBLIC = {
     "compare": "tamesu.verdict",
     "Outcome": "tamesu.verdict",
     "Metric": "tamesu.metrics",
+    "TamesuClassifier": "tamesu.estimators",
+    "TamesuRegressor": "tamesu.estimators",
     "TamesuError": "tamesu.errors",
     "ConfigError": "tamesu.errors",
     "DataError": "tamesu.errors",
@@ -23,6 +25,7 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from tamesu.errors import ConfigError, DataError, FitError, StoreError, TamesuError, VerdictError
+    from tamesu.estimators import TamesuClassifier, TamesuRegressor
     from tamesu.metrics import Metric
     from tamesu.study import Study
     from tamesu.verdict import Outcome, compare

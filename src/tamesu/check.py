@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tamesu.check_ensemble import ensemble_mistakes
 from tamesu.check_fields import declared_kinds, field_mistakes, names_a_field
 from tamesu.check_maps import map_mistakes
 from tamesu.check_outputs import output_mistakes
 from tamesu.config import FeaturesConfig, ModelConfig, StudyConfig
 from tamesu.errors import ConfigError
 from tamesu.fields import Field
-from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN
+from tamesu.learners.names import ESTIMATOR, LEARNERS, NETWORKS, OWN, SKLEARN, kind_of
+from tamesu.learners.sklearn_named import estimator_mistakes, plain_mistakes
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, did_you_mean, dotted, model_mistakes, must_be, one_of, shown
 from tamesu.texts import say
 from tamesu.unused import BESIDE, users_of
@@ -100,6 +102,7 @@ def mistakes_between_sections(config: StudyConfig, raw: Mapping[str, Any]) -> It
     yield from _channels(config)
     yield from _features(config)
     yield from _learner(config)
+    yield from ensemble_mistakes(config)
 
 
 def _without(raw: Mapping[str, Any], paths: list[Path]) -> dict[str, Any]:
@@ -275,6 +278,10 @@ def _learner(config: StudyConfig) -> Iterator[Mistake]:
             "{names}, an estimator such as sklearn.ensemble.RandomForestClassifier, or module:Name", names=", ".join(LEARNERS)
         )
         yield must_be(("learner",), rule, learner, did_you_mean(learner, LEARNERS))
+    strange = list(plain_mistakes(config.sklearn.params, ("sklearn", "params")))
+    yield from strange
+    if kind_of(learner) == SKLEARN and not strange:
+        yield from estimator_mistakes(learner, config.sklearn.params)
     network = learner if learner in NETWORKS else "torch" if users_of(learner, config.features.network) & BESIDE else None
     if network is None:
         return

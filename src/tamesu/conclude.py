@@ -105,7 +105,7 @@ def _seen_inside(tryout: Tryout) -> list[str]:
     sentences = []
     for scores in (tryout.baseline, *(state.scores for state in tryout.ideas)):
         folds = _in_order(scores)
-        if scores.arm.recipe.train.report and folds:
+        if scores.arm.recipe.train.report and folds and folds[0].log:
             from tamesu.learners.torch_heads import head_advice
             from tamesu.nets.health import health_advice
 
@@ -149,6 +149,7 @@ def _baseline_result(tryout: Tryout, maps: Mapping[str, Any] | None) -> Baseline
         predictions=_mean_over_repeats(tryout),
         fold_of=tryout.fold_of,
         maps=maps,
+        ensemble=_ensemble(scores),
     )
 
 
@@ -163,6 +164,21 @@ def _shown_score(tryout: Tryout) -> tuple[float, float, float]:
     sign = -1.0 if plan.metric.higher_is_better else 1.0
     low, high = sorted((sign * shown.low, sign * shown.high))
     return sign * shown.estimate, low, high
+
+
+def _ensemble(scores: ArmScores) -> dict[str, Any] | None:
+    """What an arm is made of, with the mean weight of each member; None where it is no ensemble."""
+    recipe, folds = scores.arm.recipe, _in_order(scores)
+    if not recipe.members:
+        return None
+    weights = np.mean([one.weights for one in folds], axis=0).tolist() if folds else [None] * len(recipe.members)
+    members = [{"name": name, "weight": weight} for name, weight in zip(recipe.members, weights, strict=True)]
+    said = {name: i for i, name in enumerate(recipe.ensemble.members)}
+    return {
+        "method": recipe.ensemble.method,
+        "seeds": recipe.ensemble.seeds,
+        "members": sorted(members, key=lambda one: said[one["name"]]),
+    }
 
 
 def _in_order(scores: ArmScores) -> tuple[FoldScore, ...]:
@@ -195,6 +211,7 @@ def _arm_result(tryout: Tryout, state: IdeaState, maps: Mapping[str, Any] | None
         confirmed=state.confirmed,
         level=state.level,
         maps=maps,
+        ensemble=_ensemble(state.scores),
     )
 
 

@@ -214,7 +214,7 @@ class TreesConfig(Section):
 class SklearnConfig(Section):
     """An estimator of scikit-learn's kind (`learner: sklearn.ensemble.RandomForestClassifier`)."""
 
-    params: dict[str, bool | int | float | str | None] = {}  # of the estimator, by its own names
+    params: dict[str, Any] = {}  # of the estimator, by its own names; one that is an estimator: {learner: …, params: {…}}
 
 
 class FeaturesConfig(Section):

@@ -111,6 +111,28 @@ def read_data(
     return Data(read_train, read_test, ignored, tuple(dict.fromkeys(door.warnings)))
 
 
+def read_rows(config: StudyConfig, rows: Any, where: str, *, cache: Path) -> Dataset:
+    """Rows from Python as they are predicted, without a target; checked.
+
+    Args:
+        config: The study.
+        rows: A DataFrame, or columns by name.
+        where: What messages call them.
+        cache: Where pictures are kept.
+
+    Raises:
+        DataError: All mistakes in the rows, each with where it is.
+    """
+    fields = {name: [one] for name, one in config.fields.items()}
+    mistakes = source_mistakes(fields)
+    sources = cell_sources(fields)
+    raw = read_python(rows, where, cache, cells=columns_of_arrays(fields, sources))
+    dataset = _Door(config, fields, sources, cache, cache, None, mistakes, []).test(raw, None)
+    if mistakes or dataset is None:
+        raise DataError(list(dict.fromkeys(mistakes)))
+    return dataset
+
+
 @dataclass
 class _Door:
     """Turns raw tables into datasets and collects what is wrong with them."""

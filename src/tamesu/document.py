@@ -15,7 +15,7 @@ from tamesu.config import StudyConfig
 from tamesu.errors import ConfigError, suggest
 from tamesu.fields.derived import with_kind
 from tamesu.files import write_atomically
-from tamesu.ideas import as_settings, as_written, changes_kind, merged
+from tamesu.ideas import as_settings, as_written, is_another, merged, params_left, without_left
 from tamesu.mistakes import Mistake, Path, dotted, must_be, sections
 from tamesu.recipe import plan_ideas
 from tamesu.texts import LANGUAGES, say, use_language
@@ -239,7 +239,14 @@ class StudyDocument:
 
 
 def changes(old: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The single settings that a patch sets, with their values; `NOT_THERE` for what a field of another kind has no more."""
+    """The single settings that a patch sets, with their values; `NOT_THERE` for what its new declaration has no more.
+
+    So it is for the parameters of a learner that another takes the place of.
+    """
+    left = None if path else params_left(old, patch)
+    if left is not None:
+        yield left, NOT_THERE
+        old = without_left(old, patch)
     for key, new in patch.items():
         before = old.get(key)
         if path == ("fields",) and (isinstance(before, str) or isinstance(new, str)):  # `age: number` holds no settings
@@ -249,7 +256,7 @@ def changes(old: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -
         elif not (isinstance(new, Mapping) and isinstance(before, Mapping)):
             if key not in old or not plain_equal(before, new):
                 yield (*path, key), as_written(new)
-        elif path == ("fields",) and changes_kind(before, new):
+        elif is_another((*path, key), before, new):
             after = merged({key: before}, {key: new}, path)[key]
             yield from changes(before, after, (*path, key))
             yield from (((*path, key, gone), NOT_THERE) for gone in before if gone not in after)

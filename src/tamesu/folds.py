@@ -19,6 +19,7 @@ from tamesu.errors import DataError
 from tamesu.texts import say
 
 MOST_LEFT_OUT = 5000  # leave-one-out trains once a fold and holds n² indices: 200 MB here
+MOST_INNER = 5  # folds inside a training; each costs as many trainings as the fold outside
 _FOLDS, _LOCKBOX = 0, 1  # streams of random numbers: opening a lockbox does not change the folds' draws
 
 
@@ -65,6 +66,28 @@ def make_splits(
             fold_of = _deal_groups(n, labels, groups, shares, rng)
         splits += _splits_of(fold_of, repeat)
     return splits
+
+
+def inner_splits(split: Split, folds: FoldsConfig, *, labels: NDArray[Any] | None, groups: NDArray[Any] | None) -> list[Split]:
+    """The training rows of a split, split again as the study splits its rows: what is learned there has not seen `split.test`.
+
+    Args:
+        split: Of which only `train` is looked at.
+        folds: The study's.
+        labels: Of the training rows, as for `make_splits`.
+        groups: Of the training rows, likewise.
+
+    Returns:
+        At most `MOST_INNER` splits, as positions in the dataset of `split`; together they score every training row once.
+
+    Raises:
+        DataError: There are fewer than two rows, or groups, to train on.
+    """
+    n_units = len(split.train) if groups is None else len(set(groups.tolist()))
+    n_splits = max(2, min(MOST_INNER, folds.n_splits, n_units))
+    inner = folds.model_copy(update={"scheme": "k_fold", "n_splits": n_splits})
+    made = make_splits(inner, n=len(split.train), labels=labels, groups=groups, n_repeats=1)
+    return [Split(split.repeat, split.fold, split.train[one.train], split.train[one.test]) for one in made]
 
 
 def split_lockbox(

@@ -13,6 +13,7 @@ from tamesu.check import Examined, examine
 from tamesu.config import StudyConfig
 from tamesu.fields import Field, as_text
 from tamesu.fields.derived import with_kind
+from tamesu.learners.names import SKLEARN, TREES, kind_of
 from tamesu.mistakes import FIELD_MODELS, Mistake, Path, dotted, shown
 from tamesu.texts import say
 
@@ -68,25 +69,44 @@ def split_ideas(config: StudyConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 def merged(base: Mapping[str, Any], patch: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
     """`base` with the patch in it: mappings merge, everything else is replaced.
 
-    A field that changes its kind keeps its column and nothing else, since other kinds have other settings.
+    A field that changes its kind keeps its column and nothing else, since other kinds have other settings; a study that changes
+    its learner does not keep the parameters of the one it had; an ensemble of other members has nothing of the one before.
     """
-    out = dict(base)
+    out = dict(base) if path else without_left(base, patch)
     for key, new in patch.items():
         old = out.get(key)
         if path == ("fields",):
             old, new = with_kind(old), with_kind(new) if isinstance(new, str) else new
         if not (isinstance(new, Mapping) and isinstance(old, Mapping)):
             out[key] = new
-        elif path == ("fields",) and changes_kind(old, new):
+        elif is_another((*path, key), old, new):
             out[key] = {name: old[name] for name in ("column",) if name in old} | dict(new)
         else:
             out[key] = merged(old, new, (*path, key))
     return out
 
 
-def changes_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a field's new declaration is of another kind."""
-    return "kind" in new and new["kind"] != old.get("kind")
+def params_left(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Path | None:
+    """Where `base` has parameters of a library whose learner the patch takes another for; None where there are none."""
+    before = base.get("learner")
+    if not isinstance(before, str) or patch.get("learner", before) == before:
+        return None
+    section = "trees" if before in TREES else "sklearn" if kind_of(before) == SKLEARN else ""
+    said = base.get(section)
+    return (section, "params") if isinstance(said, Mapping) and "params" in said else None
+
+
+def without_left(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` without what the patch's learner has no use for."""
+    left = params_left(base, patch)
+    return dict(base) if left is None else _left(base, [left])
+
+
+def is_another(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether what is declared at `path` takes the place of the old as a whole: a field of another kind, an ensemble."""
+    if path == ("ensemble",):
+        return "members" in new
+    return len(path) == 2 and path[0] == "fields" and "kind" in new and new["kind"] != old.get("kind")
 
 
 def expand(raw: Mapping[str, Any], base: Examined, name: str, patch: Any) -> Expanded:

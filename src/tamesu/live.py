@@ -59,9 +59,10 @@ class Clock:
 
     def left_s(self, tryout: Tryout) -> float | None:
         """Seconds until the expected trainings are done; None before the first one is."""
-        if not tryout.n_new:
+        n_done = tryout.n_known - tryout.n_reused  # an ensemble as one, however many trainings it took
+        if n_done <= 0:
             return None
-        pace = (time.monotonic() - self.start) / tryout.n_new
+        pace = (time.monotonic() - self.start) / n_done
         return pace * max(0, tryout.n_expected() - tryout.n_known)
 
 

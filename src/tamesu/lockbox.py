@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.assembly import Assembly
 from tamesu.engines.local import LocalEngine
 from tamesu.errors import ConfigError, FitError
 from tamesu.folds import Split
@@ -16,6 +17,7 @@ from tamesu.multiplicity import LOCKBOX_SEEDS, LockboxJudgement, judge_lockbox
 from tamesu.plan import Plan
 from tamesu.recipe import Recipe
 from tamesu.runfolder import RunFolder
+from tamesu.strata import read_groups
 from tamesu.targets import make_target
 from tamesu.texts import say
 from tamesu.trial import Trial, make_trial
@@ -39,7 +41,8 @@ def open_lockbox(plan: Plan, folder: RunFolder) -> tuple[LockboxJudgement, int]:
         raise ConfigError(
             say("lockbox: must compare the first baseline with a later one; nothing was kept since the first run.")
         )
-    judgement = judge_lockbox(*_losses(plan, folder, (first, current)), groups=_groups(plan), alpha=plan.config.verdict.alpha)
+    groups = read_groups(plan.config.folds, plan.data.train.take(plan.locked), plan.config.fields)
+    judgement = judge_lockbox(*_losses(plan, folder, (first, current)), groups=groups, alpha=plan.config.verdict.alpha)
     count = folder.ledger(plan).open_lockbox(judgement.gain, judgement.low, judgement.high)
     return judgement, count
 
@@ -66,7 +69,7 @@ def _losses(plan: Plan, folder: RunFolder, recipes: tuple[Recipe, Recipe]) -> li
     ]
     todo = [trial for several in trials for trial in several if trial.key not in folder.store]
     waiting = iter(todo)
-    with LocalEngine(rows, folder.store) as engine:
+    with Assembly(LocalEngine(rows, folder.store), rows, folder.store) as engine:
         for finished in engine.run(lambda: next(waiting, None)):
             if finished.result is None:
                 raise FitError(finished.error or "")
@@ -77,8 +80,3 @@ def _losses(plan: Plan, folder: RunFolder, recipes: tuple[Recipe, Recipe]) -> li
         return plan.judged.row_losses(truth, folder.store.read(trial.key).predictions[name])
 
     return [np.stack([loss(trial) for trial in several]) for several in trials]
-
-
-def _groups(plan: Plan) -> NDArray | None:
-    group = plan.config.folds.group
-    return None if group is None else plan.data.train.take(plan.locked).values(group, plan.config.fields[group])

@@ -5,7 +5,7 @@ Nothing is trained here. What `check` finds, it finds while a `Plan` is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ from tamesu.metrics import (
     margin_floor,
     metric_for,
 )
+from tamesu.mistakes import Mistake
 from tamesu.recipe import Arm, make_arms, plan_arms
+from tamesu.strata import read_groups, read_strata
 from tamesu.targets import make_target
 from tamesu.texts import say
 from tamesu.trial import Trial, make_trial
@@ -162,21 +164,21 @@ def make_plan(
     fields = _fields_of(make_arms(config, auto_size=(0, 0)))  # fields and their kinds do not depend on the size
     step = None if progress is None else (lambda done, total: progress(say("reading"), done, total))
     data = read_data(config, fields, base=base, cache=cache, train=train, test=test, progress=step)
-    arms, notes, wrong = plan_arms(config, auto_size=_auto_size(config, data.train))
+    arms, notes, wrong = plan_arms(config, auto_size=usual_size(config, data.train))
     raise_mistakes(wrong, lambda path: locate(".".join(map(str, path))))
     name, target = arms[0].recipe.target
     mistakes: list[str] = []
     classes = data.train.classes.get((name, target.kind), ())
     metric = metric_for(get_metric(config.metric) if config.metric else default_metric(target.kind), target)
     judged = metric_for(judged_metric(metric, target.kind, config.verdict.judge), target)
-    kept, locked = _set_lockbox_aside(config, data.train, name, target)
+    kept, locked = _set_lockbox_aside(config, data.train)
     rows = data.train.take(kept)
     y = make_target(name, target, classes).truth(rows.values(name, target))
     problem = check_metric(metric, target.kind, len(classes), y)
     if problem:
         mistakes.append(f"{locate('metric')}: {problem}")
-    labels = _strata(config, rows, name, target)
-    groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
+    labels = read_strata(config.folds, rows, config.fields)
+    groups = read_groups(config.folds, rows, config.fields)
     n_repeats = config.folds.max_repeats if config.folds.scheme == "k_fold" else 1
     fold_mistakes, warnings = check_folds(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
     mistakes += [f"{locate('folds')}: {mistake}" for mistake in fold_mistakes]
@@ -185,6 +187,7 @@ def make_plan(
     if mistakes:
         raise ConfigError(mistakes)
     splits = make_splits(config.folds, n=len(rows), labels=labels, groups=groups, n_repeats=n_repeats)
+    raise_mistakes(list(_what_cannot_learn_inside(arms, splits, groups)), lambda path: locate(".".join(map(str, path))))
     return Plan(
         config=config,
         data=data,
@@ -213,14 +216,14 @@ def _fields_of(arms: list[Arm]) -> dict[str, list[Field]]:
     """Each field as any arm declares it; a column that one idea uses is read for all."""
     union: dict[str, list[Field]] = {}
     for arm in arms:
-        for name, declared in arm.recipe.fields.items():
+        for name, declared in (one for recipe in arm.recipe.trained for one in recipe.fields.items()):
             known = union.setdefault(name, [])
             if declared not in known:
                 known.append(declared)
     return union
 
 
-def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
+def usual_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     """The usual size of the pictures, shrunk so that no side is over `AUTO_SIZE_LIMIT`; (0, 0) without pictures."""
     if not rows.pictures:
         return 0, 0
@@ -231,19 +234,9 @@ def _auto_size(config: StudyConfig, rows: Dataset) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _set_lockbox_aside(config: StudyConfig, rows: Dataset, name: str, target: Field) -> tuple[NDArray[Any], NDArray[Any]]:
-    groups = None if config.folds.group is None else rows.values(config.folds.group, config.fields[config.folds.group])
-    return split_lockbox(config.folds, n=len(rows), labels=_strata(config, rows, name, target), groups=groups)
-
-
-def _strata(config: StudyConfig, rows: Dataset, name: str, target: Field) -> NDArray[Any] | None:
-    """What folds are balanced by: the field named in `folds.stratify`, the target if it is one class a row, or nothing."""
-    wanted = config.folds.stratify
-    if wanted == "none":
-        return None
-    if wanted != "auto":
-        return rows.values(wanted, config.fields[wanted])
-    return rows.values(name, target) if target.kind in ONE_CLASS else None
+def _set_lockbox_aside(config: StudyConfig, rows: Dataset) -> tuple[NDArray[Any], NDArray[Any]]:
+    folds, fields = config.folds, config.fields
+    return split_lockbox(folds, n=len(rows), labels=read_strata(folds, rows, fields), groups=read_groups(folds, rows, fields))
 
 
 def _what_is_not_here(device: str) -> list[str]:
@@ -255,14 +248,34 @@ def _what_is_not_here(device: str) -> list[str]:
 
 def _what_learners_cannot(arms: list[Arm], rows: Dataset, locate: Callable[[str], str]) -> list[str]:
     mistakes = []
-    for arm in arms:
+    told: set[str] = set()
+    pairs = [(arm, recipe) for arm in arms for recipe in arm.recipe.trained]
+    for arm, recipe in sorted(pairs, key=lambda pair: bool(pair[0].recipe.members)):  # a member that is an arm is told as it
+        training = recipe.training_json()
+        if arm.recipe.members and training in told:
+            continue
+        told.add(training)
         try:
-            sentences = make_learner(arm.recipe.learner).check(arm.recipe, rows)
+            sentences = make_learner(recipe.learner).check(recipe, rows)
         except TamesuError as error:
             sentences = [str(error)]
         where = locate(f"ideas.{arm.idea}") if arm.idea else locate("learner")
         mistakes += [f"{where}: {sentence}" for sentence in sentences if f"{where}: {sentence}" not in mistakes]
     return mistakes
+
+
+def _what_cannot_learn_inside(arms: list[Arm], splits: list[Split], groups: NDArray[Any] | None) -> Iterator[Mistake]:
+    """Ensembles that learn from inner folds of their training rows, where those leave too little to split."""
+    learning = [arm for arm in arms if arm.recipe.members and arm.recipe.ensemble.method != "mean"]
+    units = np.arange(sum(len(split.test) for split in splits if split.repeat == 0)) if groups is None else groups
+    if not learning or len(np.unique(units)) - max(len(np.unique(units[split.test])) for split in splits) >= 2:
+        return
+    for arm in learning:
+        text = say(
+            "must be mean where a fold has only one row or group to train on: {method} splits training rows once more.",
+            method=arm.recipe.ensemble.method,
+        )
+        yield Mistake((*(("ideas", arm.idea) if arm.idea else ()), "ensemble", "method"), text)
 
 
 def _make_judge(

@@ -49,7 +49,7 @@ def make_sheet(plan: Plan, arm: Arm, *, n: int = 8, n_variants: int = 4, rows: S
     Raises:
         ConfigError: There is nothing to show, a row is not known, or a target does not say what a mirror does to it.
     """
-    recipe = arm.recipe
+    recipe = arm.recipe.leading
     if not any(field.kind in SHOWN_KINDS for field in recipe.fields.values()):
         raise ConfigError(
             say("preview: must have pictures, arrows, points, boxes or series to show; got a study of a table alone.")
@@ -102,12 +102,12 @@ def write_preview(plan: Plan, arm: Arm, path: Path, *, size: int = 160, **option
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
-    sentences = meanings(plan.rows, arm.recipe)
+    sentences = meanings(plan.rows, arm.recipe.leading)
     if lettering.numbers:
         sentences.append(say("No font here has all characters; on the sheet stand numbers for these names:"))
         sentences += [f"#{number} = {name}" for name, number in lettering.numbers.items()]
-    if not has_maps(arm.recipe):
-        ideas = ", ".join(dict.fromkeys(repr(one.idea) for one in plan.arms[1:] if has_maps(one.recipe)))
+    if not has_maps(arm.recipe.leading):
+        ideas = ", ".join(dict.fromkeys(repr(one.idea) for one in plan.arms[1:] if has_maps(one.recipe.leading)))
         sentences.append(say("{arm} mirrors and turns no picture.", arm=arm.name))
         if ideas:
             sentences.append(say("Ideas that do: {ideas}. To see one, name it with --idea.", ideas=ideas))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import Field as Setting
 from pydantic import NonNegativeInt, field_validator
 
 from tamesu.check import Examined, examine, raise_mistakes
@@ -14,7 +15,9 @@ from tamesu.config import (
     AugmentConfig,
     ChannelsConfig,
     DecidedTrainConfig,
+    EnsembleConfig,
     FeaturesConfig,
+    FoldsConfig,
     ModelConfig,
     Section,
     SklearnConfig,
@@ -28,11 +31,11 @@ from tamesu.ideas import as_settings, as_written, expand, merged, split_ideas
 from tamesu.influence import declared, influential
 from tamesu.learners.names import NETWORKS, SKLEARN, TREES, kind_of
 from tamesu.maps import Resize
-from tamesu.mistakes import Mistake, shown
+from tamesu.members import BASELINE, find_members
+from tamesu.mistakes import Mistake, Path, shown
 from tamesu.texts import say
 from tamesu.unused import SECTIONS, unused_settings, used_settings, users_of
 
-BASELINE = "baseline"
 NOT_TRAINED_ON = ("group", "id", "ignore")
 
 
@@ -40,6 +43,8 @@ class Recipe(Section):
     """Everything a training is made from, apart from the rows and the seed of its split.
 
     Fields are in alphabetical order, so that neither a training nor its hash depends on how the study is sorted.
+
+    An ensemble is a recipe too: what is trained are then its members, in an order that does not depend on their names.
     """
 
     fields: dict[str, Field]
@@ -56,11 +61,24 @@ class Recipe(Section):
     trees: TreesConfig = TreesConfig()
     sklearn: SklearnConfig = SklearnConfig()
     features: FeaturesConfig = FeaturesConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    members: dict[str, Recipe] = Setting(default_factory=dict)  # of an ensemble
+    folds: FoldsConfig = FoldsConfig()  # of an ensemble: the study's, for those inside its training rows
 
     @field_validator("fields")
     @classmethod
     def _sorted(cls, fields: dict[str, Any]) -> dict[str, Any]:
         return dict(sorted(with_sources(fields).items()))
+
+    @property
+    def trained(self) -> tuple[Recipe, ...]:
+        """The recipes that a learner trains: an ensemble's members, or this one."""
+        return tuple(self.members.values()) or (self,)
+
+    @property
+    def leading(self) -> Recipe:
+        """Of an ensemble the member that the study names first, where one has to stand for all; else this one."""
+        return next((self.members[name] for name in self.ensemble.members if name in self.members), self)
 
     @property
     def targets(self) -> dict[str, Field]:
@@ -80,7 +98,9 @@ class Recipe(Section):
 
     @property
     def inputs(self) -> dict[str, Field]:
-        """The fields the learner is given, by name."""
+        """The fields the learner is given, by name; of an ensemble, those that any member is given."""
+        if self.members:
+            return {name: field for member in self.trained for name, field in member.inputs.items()}
         return {name: field for name, field in self.fields.items() if field.is_given}
 
     @property
@@ -96,7 +116,8 @@ class Recipe(Section):
     @property
     def unseen(self) -> tuple[str, ...]:
         """Fields that rows to be predicted come without, whatever their tables hold."""
-        return tuple({**self.targets, **self.auxiliaries, **self.companions})
+        hidden = [{**one.targets, **one.auxiliaries, **one.companions} for one in self.trained]
+        return tuple(name for name in {name: None for one in hidden for name in one} if name not in self.inputs)
 
     @property
     def group(self) -> str | None:
@@ -131,9 +152,13 @@ class Recipe(Section):
         """What has an influence on the training, and nothing else, as one canonical text: the same for the same training.
 
         Left out: fields that no learner reads, the columns' names (their content counts, with the data), and what the
-        built-in learner makes no use of here (see `influence`).
+        built-in learner makes no use of here (see `influence`). Of an ensemble: what members train, and how that is joined.
         """
-        if self.learner in NETWORKS:
+        settings: dict[str, Any]
+        if self.members:
+            settings = self.ensemble.model_dump(exclude={"members"})
+            settings["members"] = [json.loads(one.training_json()) for one in self.members.values()]
+        elif self.learner in NETWORKS:
             settings = influential(self)
             settings |= used_settings(self.users, {name: settings[name] for name in ("model", "train")})
         else:
@@ -142,7 +167,7 @@ class Recipe(Section):
                 for name, field in self.fields.items()
                 if field.kind not in NOT_TRAINED_ON or name in self.companions
             }
-            settings = self.model_dump(exclude={"fields", "upright", "despite"})
+            settings = self.model_dump(exclude={"fields", "upright", "despite", "ensemble", "members", "folds"})
             if kind_of(self.learner):
                 sections = {name: settings.pop(name) for name in SECTIONS}
                 settings |= used_settings(self.users, sections)
@@ -203,6 +228,27 @@ def _model(config: StudyConfig) -> ModelConfig:
     return config.model.model_copy(update={"backend": default_backend()})
 
 
+def make_ensemble(study: Recipe, members: Mapping[str, Recipe], config: StudyConfig) -> Recipe:
+    """Members as one recipe; those that train the same count once, and a single training is no ensemble.
+
+    Args:
+        study: The recipe without its ensemble.
+        members: By name.
+        config: The study, with its ensemble.
+    """
+    distinct: dict[str, tuple[str, Recipe]] = {}
+    for name, recipe in members.items():
+        distinct.setdefault(recipe.training_json(), (name, recipe))
+    ordered = dict(one for _, one in sorted(distinct.items()))
+    ensemble = config.ensemble
+    if len(ordered) == 1:
+        (only,) = ordered.values()
+        if ensemble.seeds == 1:
+            return only
+        ensemble = ensemble.model_copy(update={"method": "mean"})
+    return study.model_copy(update={"ensemble": ensemble, "members": ordered, "folds": config.folds})
+
+
 def make_arms(config: StudyConfig, auto_size: tuple[int, int]) -> list[Arm]:
     """The baseline and one arm for each idea or listed value.
 
@@ -230,9 +276,12 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
         auto_size: What `size: auto` stands for, (h, w).
     """
     sound = base.config is not None and not base.mistakes
-    arms = [Arm(BASELINE, "", {}, make_recipe(base.config, auto_size))] if sound and base.config is not None else []
+    arms: list[Arm] = []
     notes: list[str] = []
     mistakes: list[Mistake] = []
+    if sound:
+        recipe, mistakes = _recipe_of(raw, ideas, auto_size, ())
+        arms.append(Arm(BASELINE, "", {}, recipe))
     for name, patch in ideas.items():
         if name in (BASELINE, ""):
             mistakes.append(
@@ -243,12 +292,17 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
         mistakes += expanded.mistakes
         if not sound or expanded.mistakes:
             continue
-        made = [
-            Arm(variant.name, name, as_written(variant.patch), make_recipe(_validated(merged(raw, variant.patch)), auto_size))
-            for variant in expanded.variants
-        ]
+        made = []
+        wrong: list[Mistake] = []
+        for variant in expanded.variants:
+            recipe, of_members = _recipe_of(merged(raw, variant.patch), ideas, auto_size, ("ideas", name))
+            made.append(Arm(variant.name, name, as_written(variant.patch), recipe))
+            wrong += of_members
+        if wrong:
+            mistakes += dict.fromkeys(wrong)
+            continue
         changing = [arm for arm in made if arm.recipe.training_json() != arms[0].recipe.training_json()]
-        unused = [one for arm in made for one in unused_settings(arm.patch, [arm.recipe], ("ideas", name))]
+        unused = [one for arm in made for one in unused_settings(arm.patch, arm.recipe.trained, ("ideas", name))]
         mistakes += dict.fromkeys(unused)
         if made and not changing and not unused:
             mistakes.append(_changes_nothing(name, patch, made, arms[0]))
@@ -256,7 +310,7 @@ def plan_ideas(raw: Mapping[str, Any], ideas: Mapping[str, Any], base: Examined,
             same = ", ".join(arm.name for arm in made if arm not in changing)
             notes.append(say("ideas.{name}: left out {same}: that is the baseline.", name=name, same=same))
         arms += changing
-    mistakes += unused_settings(raw, [arm.recipe for arm in arms]) if sound else []
+    mistakes += unused_settings(raw, [one for arm in arms for one in arm.recipe.trained]) if sound else []
     return ArmPlan(arms, notes + _equal_arms(arms), mistakes)
 
 
@@ -276,6 +330,28 @@ def _validated(raw: Mapping[str, Any]) -> StudyConfig:
     if examined.config is None:  # mistakes would have been raised
         raise AssertionError("a study without mistakes has a config")
     return examined.config
+
+
+def _recipe_of(
+    raw: Mapping[str, Any], ideas: Mapping[str, Any], auto_size: tuple[int, int], at: Path
+) -> tuple[Recipe, list[Mistake]]:
+    """The recipe of a study without mistakes of its own, and what is wrong with the members of its ensemble.
+
+    Args:
+        raw: The study without its ideas.
+        ideas: Patches by name, among which members are.
+        auto_size: What `size: auto` stands for, (h, w).
+        at: Where in the document this study is declared.
+    """
+    config = _validated(raw)
+    recipe = make_recipe(config, auto_size)
+    if not config.ensemble.members:
+        return recipe, []
+    found = find_members(raw, ideas, at)
+    if found.mistakes:
+        return recipe, found.mistakes
+    members = {name: make_recipe(_validated(one), auto_size) for name, one in found.studies.items()}
+    return make_ensemble(recipe, members, config), []
 
 
 def _size(config: StudyConfig, auto_size: tuple[int, int]) -> tuple[int, int]:

@@ -37,6 +37,7 @@ class FoldScore:
     judged: float  # the judged loss
     fit_time_s: float
     log: list[dict[str, Any]] = field(default_factory=list)  # per epoch {"epoch", "loss", "learning_rate"}
+    weights: tuple[float, ...] = ()  # of an ensemble's members, in the recipe's order
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class ArmResult:
     maps: Mapping[str, Any] | None = (
         None  # what the maps of one training did (`tally`); None: no picture was mirrored or turned
     )
+    ensemble: Mapping[str, Any] | None = None  # {"method", "seeds", "members": [{"name", "weight"}]}; None: it is none
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class BaselineResult:
     predictions: NDArray[Any] | None = None  # out of fold, mean over repeats, rows as in the data; NaN where unscored
     fold_of: NDArray[Any] | None = None  # (r, n) the fold a row was scored in, -1 where it was not
     maps: Mapping[str, Any] | None = None  # as of an idea
+    ensemble: Mapping[str, Any] | None = None  # as of an idea
 
 
 @dataclass(frozen=True, repr=False)

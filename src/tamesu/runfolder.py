@@ -94,7 +94,8 @@ class RunFolder:
         """Decode the pictures once for every size that will be trained at, and for the larger ones that maps enlarge."""
         from tamesu.warp import ALL_PIXELS
 
-        for size, name in sorted({(size, name) for arm in (plan.baseline, *ideas) for size, name in _read_sizes(arm.recipe)}):
+        recipes = [recipe for arm in (plan.baseline, *ideas) for recipe in arm.recipe.trained]
+        for size, name in sorted({(size, name) for recipe in recipes for size, name in _read_sizes(recipe)}):
             what = say("preparing {field} at {height} × {width}", field=name, height=size[0], width=size[1])
             if size == ALL_PIXELS:
                 what = say("preparing {field}", field=name)

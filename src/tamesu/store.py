@@ -27,6 +27,7 @@ from tamesu.trial import TrialResult
 
 if TYPE_CHECKING:
     from tamesu.learners.base import Fitted
+    from tamesu.trial import Trial
 
 __all__ = ["RunLock", "Store"]
 
@@ -68,6 +69,10 @@ class Store:
     def __contains__(self, key: str) -> bool:
         """Whether the trial is finished and whole."""
         return self.get(key) is not None
+
+    def holds(self, trial: Trial) -> bool:
+        """Whether the trial is finished, with its model where that is to be kept."""
+        return trial.key in self and (not trial.keep_model or self.has_model(trial.key))
 
     def get(self, key: str) -> TrialResult | None:
         """The trial's result; None where it is not finished, or where its files are damaged (with a warning)."""
@@ -226,6 +231,7 @@ def _make_document(result: TrialResult, part: str, digest: str, has_model: bool)
         "versions": result.versions,
         "recipe": result.recipe,
         "log": result.log,
+        "weights": list(result.weights),
     }
 
 
@@ -239,6 +245,7 @@ def _make_result(document: dict[str, Any], content: bytes) -> TrialResult:
         predictions=predictions,
         data_digest=document["data_digest"],
         n_train=document["n_train"],
+        weights=tuple(document.get("weights", ())),  # older entries have none
         **{name: document[name] for name in names},
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tamesu.assembly import Assembly
 from tamesu.conclude import Comparisons, conclude
 from tamesu.config import StudyConfig
 from tamesu.document import StudyDocument, config_from_mapping, read_study
@@ -199,7 +200,9 @@ class Study:
         """Train until the try-out wants no more; what Ctrl-C stops goes on in the next run."""
         watch.started(tryout)
         try:
-            with make_engine(tryout.plan.rows, self.folder.store, n_workers, self.config.device) as engine:
+            rows, store = tryout.plan.rows, self.folder.store
+            trainer = make_engine(rows, store, n_workers, self.config.device)
+            with Assembly(trainer, rows, store, tryout.may_train) as engine:
                 for finished in engine.run(tryout.next_trial):
                     tryout.record(finished)
                     watch.finished(tryout, finished)

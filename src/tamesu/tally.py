@@ -104,7 +104,7 @@ def tally_arms(plan: Plan, arms: Iterable[Arm]) -> dict[str, dict[str, Any] | No
     counted: dict[str, dict[str, Any] | None] = {}
     found = {}
     for arm in arms:
-        recipe = arm.recipe
+        recipe = next(filter(_is_of_batches, (arm.recipe.leading, *arm.recipe.trained)), arm.recipe.leading)
         key = recipe.model_copy(update={"model": ModelConfig(), "learner": str(_is_of_batches(recipe))}).model_dump_json()
         if key not in counted:
             seed = make_seed(recipe.train.seed, split.repeat, split.fold)

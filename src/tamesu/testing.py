@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tamesu.config import AugmentConfig, DecidedTrainConfig, FeaturesConfig, ModelConfig, TreesConfig
+from tamesu.config import AugmentConfig, DecidedTrainConfig, FeaturesConfig, ModelConfig, SklearnConfig, TreesConfig
 from tamesu.dataset import Dataset
 from tamesu.draws import Draws, make_draws, row_keys
 from tamesu.fields import AngleField, Boxes, Field, FieldBase, ImageField, LabelField, NumberField
@@ -126,7 +126,7 @@ def toy_tables(n: int = 64, seed: int = 0) -> Dataset:
 
 
 def toy_recipe(fields: dict[str, Field], size: Size = (0, 0), **sections: Any) -> Recipe:
-    """A recipe that trains in a moment; `augment`, `model`, `train`, `trees`, `features` take their settings as mappings."""
+    """A recipe that trains in a moment; `augment`, `model`, `train`, `trees`, `sklearn`, `features` take mappings."""
     from tamesu.recipe import Recipe
 
     quick = {"epochs": 3, "batch_size": 16}
@@ -140,6 +140,7 @@ def toy_recipe(fields: dict[str, Field], size: Size = (0, 0), **sections: Any) -
         model=ModelConfig(**{"width": 8, "depth": 1, "hidden": 16} | sections.get("model", {})),
         train=DecidedTrainConfig(**quick | sections.get("train", {})),
         trees=TreesConfig(**{"rounds": 20} | sections.get("trees", {})),
+        sklearn=SklearnConfig(**sections.get("sklearn", {})),
         features=FeaturesConfig(**sections.get("features", {})),
     )
 

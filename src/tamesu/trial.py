@@ -6,7 +6,6 @@ the training rows only, and `predict` receives the scored rows without their tar
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -14,11 +13,11 @@ import json
 import math
 import os
 import platform
-import random
 import re
 import sys
+import sysconfig
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +27,15 @@ from numpy.typing import NDArray
 from tamesu.engines.machine import limit_threads
 from tamesu.errors import FitError
 from tamesu.fields import some_rows
+from tamesu.learners.names import SKLEARN, kind_of
+from tamesu.seeds import seeded
 from tamesu.texts import say
 
 if TYPE_CHECKING:
     from tamesu.dataset import Dataset
     from tamesu.folds import Split
     from tamesu.learners.base import Fitted
+    from tamesu.parts import Parts
     from tamesu.recipe import Recipe
 
 TRIAL_VERSION = 3  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
@@ -51,6 +53,7 @@ class Trial:
     seed: int
     keep_model: bool
     data_digest: str = ""
+    parts: Parts | None = None  # of an ensemble: the trainings it is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +75,11 @@ class TrialResult:
     recipe: dict[str, Any] = field(default_factory=dict)  # the recipe as JSON holds it
     data_digest: str = ""
     n_train: int = 0
+    weights: tuple[float, ...] = ()  # of an ensemble: what each member counts for, in the recipe's order
 
 
 def make_trial(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int = 0, keep_model: bool = False) -> Trial:
-    """The training of `recipe` on one split, with the key its result is stored under.
+    """The training of `recipe` on one split, or the trainings of its members, with the key the result is stored under.
 
     The key covers what can change the predictions and nothing else: the content of the fields the recipe reads, the
     recipe, the rows of the split, the seed, and the code and weights that the recipe names. Another metric, another
@@ -85,6 +89,10 @@ def make_trial(dataset: Dataset, recipe: Recipe, split: Split, seed_shift: int =
         seed_shift: 0 for the run that is judged; others give the same training with fresh randomness (the noise floor).
         keep_model: Store the fitted model too; not part of the key.
     """
+    if recipe.members:
+        from tamesu.parts import make_ensemble_trial  # which is made of such trials
+
+        return make_ensemble_trial(dataset, recipe, split, seed_shift, keep_model)
     data_digest = dataset.digest(recipe.read)
     training = recipe.training_json()
     seed = make_seed(recipe.train.seed, split.repeat, split.fold, seed_shift)
@@ -128,7 +136,7 @@ def run_trial(
     test_rows = dataset.take(split.test).without(recipe.unseen)
     try:
         learner = make_learner(recipe.learner)
-        with _seeded(trial.seed), limit_threads(threads):
+        with seeded(trial.seed), limit_threads(threads):
             started = time.perf_counter()
             fitted = learner.fit(train_rows, recipe, trial.seed, device, on_epoch)
             fitted_at = time.perf_counter()
@@ -246,19 +254,31 @@ def _rows_digest(ids: NDArray[np.object_], index: NDArray[np.integer]) -> str:
 
 
 def _outside_digests(value: Any) -> dict[str, str]:
-    """Digests of the files a recipe only names: the source of `my_module:my_loss`, a file of weights.
+    """Digests of the files a recipe only names: the source of `my_module:my_loss`, an estimator's, a file of weights.
 
     Without them, an edited loss would be answered with the results of the old one.
     """
     if isinstance(value, dict):
-        return functools.reduce(lambda a, b: a | b, map(_outside_digests, value.values()), {})
+        named = value.get("learner")
+        own = _digest_of(named, _estimator_source(named)) if isinstance(named, str) else {}
+        return functools.reduce(lambda a, b: a | b, map(_outside_digests, value.values()), own)
     if isinstance(value, list):
         return functools.reduce(lambda a, b: a | b, map(_outside_digests, value), {})
-    path = _file_behind(value) if isinstance(value, str) else None
+    return _digest_of(value, _file_behind(value)) if isinstance(value, str) else {}
+
+
+def _digest_of(name: str, path: str | None) -> dict[str, str]:
     if path is None:
         return {}
     state = os.stat(path)
-    return {value: _file_digest(path, state.st_mtime_ns, state.st_size)}
+    return {name: _file_digest(path, state.st_mtime_ns, state.st_size)}
+
+
+def _estimator_source(name: str) -> str | None:
+    """The file of a module of the user's own that an estimator's dotted name starts with; None of what is installed."""
+    path = _file_behind(":".join(name.rsplit(".", 1))) if kind_of(name) == SKLEARN else None
+    installed = tuple(sysconfig.get_path(one) + os.sep for one in ("purelib", "platlib"))
+    return None if path is None or path.startswith(installed) else path
 
 
 def _file_behind(text: str) -> str | None:
@@ -275,25 +295,3 @@ def _file_behind(text: str) -> str | None:
 def _file_digest(path: str, mtime_ns: int, size: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).hexdigest()
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Global random states set, for learners that draw from them, and put back afterwards.
-
-    A warm worker runs many trials; without this the second would depend on the first.
-    """
-    kept_python, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state is the point
-    torch = sys.modules.get("torch")
-    kept_torch = torch.random.get_rng_state() if torch else None
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    if torch:
-        torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(kept_python)
-        np.random.set_state(kept_numpy)  # noqa: NPY002
-        if torch and kept_torch is not None:
-            torch.random.set_rng_state(kept_torch)

@@ -126,10 +126,10 @@ class Tryout:
         """The training most wanted now that is neither stored nor running; None: nothing until another one finishes."""
         while (found := self._first_wanted()) is not None:
             slot, trial = found
-            if self._is_stored(trial):
+            if self.store.holds(trial):
                 self.n_reused += 1
                 self._take(slot, self.store.read(trial.key))  # what is wanted may have changed: look again
-            elif self._is_spent():
+            elif trial.parts is None and self._is_spent():
                 return None
             else:
                 self.started[trial.key] = trial
@@ -167,8 +167,12 @@ class Tryout:
             self._slots.setdefault(trial.key, []).append(slot)
         return self._trials[slot]
 
-    def _is_stored(self, trial: Trial) -> bool:
-        return trial.key in self.store and (not trial.keep_model or self.store.has_model(trial.key))
+    def may_train(self, part: Trial) -> bool:
+        """Whether a part of an ensemble may be trained now; where it may, it counts like what `next_trial` hands out."""
+        if self._is_spent():
+            return False
+        self.started[part.key] = part
+        return True
 
     def _is_spent(self) -> bool:
         out_of_time = self.deadline is not None and time.monotonic() > self.deadline
@@ -179,8 +183,8 @@ class Tryout:
 
     @property
     def n_running(self) -> int:
-        """Trainings handed out and not yet back."""
-        return len(self.started)
+        """Trainings handed out and not yet back; an ensemble is none itself."""
+        return sum(trial.parts is None for trial in self.started.values())
 
     # ── what came back ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,8 +195,8 @@ class Tryout:
             FitError: A training of the baseline failed; without it nothing can be compared.
         """
         self.started.pop(finished.trial.key, None)
-        self.n_new += 1
-        for slot in self._slots[finished.trial.key]:
+        self.n_new += finished.trial.parts is None
+        for slot in self._slots.get(finished.trial.key, []):  # none for what is wanted as a part alone
             if finished.result is not None:
                 self._take(slot, finished.result)
             elif slot.arm == self.plan.baseline.name:
@@ -224,6 +228,7 @@ class Tryout:
             judged=plan.judged.score(truth, prediction),
             fit_time_s=result.fit_time_s,
             log=result.log,
+            weights=result.weights,
         )
         for state in self.ideas:
             self._advance(state)

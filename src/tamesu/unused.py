@@ -19,7 +19,7 @@ BESIDE = frozenset({"torch", EMBEDDING})  # networks that may stand beside anoth
 USERS: dict[str, tuple[str, ...]] = {  # setting, or its whole section → the learners that make use of it
     "channels": (*NETWORKS, EMBEDDING),
     "augment": NETWORKS,
-    "augment.balance": (*NETWORKS, *TREES),
+    "augment.balance": (*NETWORKS, *TREES, SKLEARN),
     "tta": NETWORKS,
     "model": (*NETWORKS, EMBEDDING),
     "model.backend": ("keras",),

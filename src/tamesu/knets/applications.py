@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,27 +60,28 @@ def make_application(model: ModelConfig, shape: Shape) -> Wrapped:
                 hint=suggest(name, application_names()),
             )
         )
+    made = _make(name, shape)
     if model.weights == "none":
-        return Wrapped(_build(name, shape, None).model, model.backbone, shape)
-    donor = _pretrained(name, shape, model.weights)
-    built = donor.model if shape[2] == N_COLOURS else _build(name, shape, None).model
-    wrapped = Wrapped(built, model.backbone, shape)
+        return Wrapped(_without_preparing(made).model, model.backbone, shape)
+    donor = _without_preparing(_pretrained(name, made, shape, model.weights))
+    wrapped = Wrapped(_without_preparing(made).model, model.backbone, shape)
     order, scale, offset = _as_trained(name, donor.preparing)
-    _take_weights(built, donor.model, order, colour_mix(shape[2], model.new_channels))
+    _take_weights(wrapped.model, donor.model, order, colour_mix(shape[2], model.new_channels))
     mix = _shares(shape[2], model.new_channels)
     wrapped.set_scale(mix @ scale, mix @ offset)
     return wrapped
 
 
-def _build(name: str, shape: Shape, weights: str | None) -> Built:
+def _make(name: str, shape: Shape, weights: str | None = None) -> keras.Model:
     make = getattr(keras.applications, name)
-    prepares = weights is not None and "include_preprocessing" in inspect.signature(make).parameters
-    options = {} if "include_preprocessing" not in inspect.signature(make).parameters else {"include_preprocessing": prepares}
+    options: dict[str, Any] = {"include_top": False, "weights": weights, "input_shape": shape, "pooling": "avg"}
+    if "include_preprocessing" in inspect.signature(make).parameters:
+        options["include_preprocessing"] = shape[2] == N_COLOURS  # what it is for, and where it is known
     try:
-        with warnings.catch_warnings():  # that pictures usually have one channel or three
-            warnings.filterwarnings("ignore", message="This model usually expects")
-            warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-            made = make(include_top=False, weights=weights, input_shape=shape, pooling="avg", **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This model usually expects")  # one channel or three
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")  # of weights to fetch
+            return make(**options)
     except ValueError as error:
         raise ConfigError(
             say(
@@ -90,33 +92,23 @@ def _build(name: str, shape: Shape, weights: str | None) -> Built:
                 error=_first_line(error),
             )
         ) from error
-    return _without_preparing(made)
 
 
 def _without_preparing(made: keras.Model) -> Built:
-    preparing = [layer for layer in made.layers if isinstance(layer, PREPARING)]
-    if not preparing:
-        return Built(made, [])
-
-    def kept(layer: keras.layers.Layer) -> keras.layers.Layer:
-        prepares = isinstance(layer, PREPARING)
-        return keras.layers.Identity(name=layer.name) if prepares else type(layer).from_config(layer.get_config())
-
-    model = keras.models.clone_model(made, clone_function=kept)
-    for layer in _weighted(model):
-        layer.set_weights(made.get_layer(layer.name).get_weights())
-    return Built(model, preparing)
+    preparing = list(itertools.takewhile(lambda layer: isinstance(layer, PREPARING), made.layers[1:]))
+    return Built(keras.Model(preparing[-1].output, made.outputs[0]) if preparing else made, preparing)
 
 
-def _pretrained(name: str, shape: Shape, weights: str) -> Built:
+def _pretrained(name: str, fresh: keras.Model, shape: Shape, weights: str) -> keras.Model:
+    """The model for three colours, with its weights; it may be the fresh one itself."""
     colours = (*shape[:2], N_COLOURS)
     if weights == "hub":
-        return _build(name, colours, "imagenet")
+        return _make(name, colours, "imagenet")
     if not Path(weights).is_file():
         raise ConfigError(say("model.weights: must be none, hub or a file that exists; got {file!r}.", file=weights))
-    _build(name, colours, None)  # what is wrong with the model itself is not told of the weights
+    made = fresh if shape == colours else _make(name, colours)
     try:
-        return _build(name, colours, weights)
+        made.load_weights(weights)
     except Exception as error:
         raise ConfigError(
             say(
@@ -127,6 +119,7 @@ def _pretrained(name: str, shape: Shape, weights: str) -> Built:
                 error=_first_line(error),
             )
         ) from error
+    return made
 
 
 def _as_trained(name: str, preparing: list[keras.layers.Layer]) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:

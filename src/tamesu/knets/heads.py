@@ -55,5 +55,7 @@ class MapHead(keras.layers.Layer):
 
     def call(self, maps: Tensor) -> Tensor:
         """(b, h, w, c) to (b, h', w', n_outputs)."""
-        grown = ops.image.resize(ops.relu(self.before(maps)), self.grid, "bilinear", data_format="channels_last")
-        return self.after(grown)
+        before = ops.cast(
+            ops.relu(self.before(maps)), "float32"
+        )  # TensorFlow's gradient of a resize is float32 whatever went in
+        return self.after(ops.image.resize(before, self.grid, "bilinear", data_format="channels_last"))

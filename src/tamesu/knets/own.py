@@ -18,13 +18,14 @@ from keras import ops
 from tamesu.errors import ConfigError
 from tamesu.knets.layers import Tensor
 from tamesu.knets.tiny import Seen
-from tamesu.knets.wrapped import Wrapped, probe
+from tamesu.knets.wrapped import Wrapped
 from tamesu.nets.settings import import_builder
 from tamesu.nets.shapes import Head, InputShape
 from tamesu.texts import say
 
 SQUASHING = {"sigmoid", "softmax", "hard_sigmoid"}
 N_PROBED = 16  # rows, with numbers of several sizes: what stays within 0 and 1 for all of them is no accident
+N_PROBED_STEPS = 64  # of series, whose length a model does not know
 
 
 def is_own(backbone: str) -> bool:
@@ -38,11 +39,13 @@ class OwnModels:
     Attributes:
         n_outputs: Of finished models; 0 of those that give features.
         made: By input.
+        shapes: Of those inputs, without the batch.
     """
 
     def __init__(self, name: str, n_outputs: int, loaded: Mapping[str, keras.Model] | None = None):
         self.name, self.n_outputs = name, n_outputs
         self.made: dict[str, keras.Model] = dict(loaded or {})
+        self.shapes: dict[str, tuple[int | None, ...]] = {}
 
     def wrap(self, key: str, input_shape: tuple[int | None, ...]) -> Wrapped:
         """The model for one input.
@@ -52,6 +55,7 @@ class OwnModels:
         """
         if key not in self.made:
             self.made[key] = self._build(input_shape)
+        self.shapes[key] = input_shape
         wrapped = Wrapped(self.made[key], self.name, input_shape)
         if self.n_outputs and wrapped.n_features != self.n_outputs:
             raise ConfigError(
@@ -85,7 +89,7 @@ class OwnModels:
     def check(self) -> list[str]:
         """What is wrong with the models that were made, one sentence each."""
         mistakes = []
-        for model in self.made.values():
+        for key, model in self.made.items():
             if model.compiled:
                 mistakes.append(
                     say(
@@ -94,7 +98,7 @@ class OwnModels:
                         name=self.name,
                     )
                 )
-            if self.n_outputs and _gives_probabilities(model):
+            if self.n_outputs and _gives_probabilities(model, self.shapes[key]):
                 mistakes.append(
                     say(
                         "model.backbone: {name} must return raw outputs (logits); got probabilities between 0 and 1. "
@@ -191,20 +195,18 @@ class OwnSeries(keras.layers.Layer):
         return self.wrapped(values, there, training=training)
 
 
-def _gives_probabilities(model: keras.Model) -> bool:
-    shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else None
-    if shape is None:
-        return False
-    rows = probe(shape, N_PROBED) * np.geomspace(0.3, 10, N_PROBED, dtype=np.float32).reshape(-1, *(1,) * len(shape))
-    out = ops.convert_to_numpy(ops.cast(model(rows, training=False), "float32"))
+def _gives_probabilities(model: keras.Model, input_shape: tuple[int | None, ...]) -> bool:
+    """Whether what it gives for random inputs lies between 0 and 1 and, if that is not by its activation, sums to one."""
+    shape = (N_PROBED, *(n or N_PROBED_STEPS for n in input_shape))
+    sizes = np.geomspace(0.3, 10, N_PROBED).reshape(-1, *(1,) * len(input_shape))
+    rows = np.random.default_rng(0).normal(size=shape) * sizes
+    raw = model(ops.convert_to_tensor(rows.astype(np.float32)), training=False)
+    out = ops.convert_to_numpy(ops.cast(raw, "float32"))
     if (out < 0).any() or (out > 1).any():
         return False
-    sums_to_one = np.allclose(out.sum(axis=1), 1, atol=1e-2)
-    return sums_to_one or _last_activation(model) in SQUASHING
+    return bool(np.allclose(out.sum(axis=1), 1, atol=0.01)) or _last_activation(model) in SQUASHING
 
 
 def _last_activation(model: keras.Model) -> str:
-    last = model.layers[-1]
-    if isinstance(last, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(last, "activation", None), "__name__", "")
+    last = model.layers[-1] if model.layers else None
+    return "softmax" if isinstance(last, keras.layers.Softmax) else getattr(getattr(last, "activation", None), "__name__", "")

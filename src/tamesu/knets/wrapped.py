@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from tamesu.errors import ConfigError
@@ -77,9 +76,3 @@ def _last_map(model: keras.Model) -> Any:
         if hasattr(out, "shape") and len(out.shape) == 4 and None not in out.shape[1:]:
             return out
     return None
-
-
-def probe(shape: tuple[int | None, ...], n_rows: int, seed: int = 0) -> Tensor:
-    """A few rows of random numbers as standardised inputs are; of series so many steps that any model has enough."""
-    numbers = np.random.default_rng(seed).normal(size=(n_rows, *(n or 64 for n in shape)))
-    return ops.convert_to_tensor(numbers.astype(np.float32))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from tamesu.errors import ConfigError, StoreError, suggest
-from tamesu.learners.names import CLASSES, EXTRAS, LEARNERS, kind_of
+from tamesu.learners.names import CLASSES, ENSEMBLE, EXTRAS, LEARNERS, kind_of
 from tamesu.texts import say
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def learner_name(learner: object) -> str:
 
 
 def load_fitted(folder: Path) -> Fitted:
-    """What a learner saved in a folder.
+    """What a learner saved in a folder, or the models of an ensemble together.
 
     Raises:
         StoreError: There is no saved learner.
@@ -123,4 +123,8 @@ def load_fitted(folder: Path) -> Fitted:
         name = json.loads(path.read_text(encoding="utf-8"))["learner"]
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(say("{where}: must be a saved model; {error}.", where=folder, error=error)) from error
+    if name == ENSEMBLE:
+        from tamesu.learners.ensemble import FittedEnsemble  # which is made of such models
+
+        return FittedEnsemble.load(Path(folder))
     return make_learner(name).load(Path(folder))

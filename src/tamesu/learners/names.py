@@ -21,9 +21,10 @@ CLASSES = {
     "catboost": "tamesu.learners.trees:CatBoostLearner",
     SKLEARN: "tamesu.learners.sklearn:SklearnLearner",
 }
-EXTRAS = {"torch": "torch", "keras": "keras", "xgboost": "trees", "lightgbm": "trees", "catboost": "trees"}
+EXTRAS = {"torch": "torch", "keras": "keras", "xgboost": "trees", "lightgbm": "trees", "catboost": "trees", SKLEARN: "sklearn"}
 ESTIMATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+ENSEMBLE = "ensemble"  # no learner to choose: what the saved models of several together are called
 
 
 def kind_of(learner: str) -> str:

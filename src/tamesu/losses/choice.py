@@ -91,9 +91,22 @@ def loss_of(target: Any, train: Any, counts: ArrayLike | None = None) -> Loss:
     if "label_smoothing" in known:
         options.setdefault("label_smoothing", train.label_smoothing)
     if options.get("class_weights") is not None:
-        found = getattr(target, "counts", ()) if counts is None else counts
-        options["class_weights"] = weights_of_classes(options["class_weights"], target, np.asarray(found, dtype=np.float64))
+        options["class_weights"] = class_weights_of(target, counts)
     return functools.partial(function, **options)
+
+
+def class_weights_of(target: Any, counts: ArrayLike | None = None) -> Any:
+    """What each class counts in the loss that a target's field says: one number a class; None where all count alike.
+
+    Args:
+        target: Fitted.
+        counts: As of `loss_of`.
+    """
+    said = said_loss(target.field)[1].get("class_weights")
+    if said is None:
+        return None
+    found = getattr(target, "counts", ()) if counts is None else counts
+    return weights_of_classes(said, target, np.asarray(found, dtype=np.float64))
 
 
 def loss_mistakes(name: str, field: Any) -> list[str]:

@@ -59,6 +59,8 @@ MAPS: dict[str, Kinds] = {  # of `maps`, which older documents do not have
     "redrawn": INTEGER,
     "targets": (dict,),
 }
+ENSEMBLE: dict[str, Kinds] = {"method": TEXT, "seeds": INTEGER, "members": (list,)}  # likewise
+MEMBER: dict[str, Kinds] = {"name": TEXT, "weight": NUMBER_OR_NULL}
 SUMMARY: dict[str, Kinds] = {
     "schema": TEXT,
     "study": TEXT,
@@ -126,6 +128,10 @@ def _check_arm(arm: Any, shape: Mapping[str, Kinds], where: str) -> list[str]:
         found += _check(fold, FOLD, f"{where}.folds[{i}]")
     if arm.get("maps") is not None:
         found += _check(arm["maps"], MAPS, f"{where}.maps")
+    if arm.get("ensemble") is not None:
+        found += _check(arm["ensemble"], ENSEMBLE, f"{where}.ensemble")
+        for i, member in enumerate(arm["ensemble"].get("members", [])):
+            found += _check(member, MEMBER, f"{where}.ensemble.members[{i}]")
     return found
 
 

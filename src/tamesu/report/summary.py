@@ -98,7 +98,7 @@ def _baseline(result: StudyResult) -> dict[str, Any]:
         "seconds": baseline.seconds,
         "folds": _folds(baseline.folds),
         "maps": baseline.maps,
-    }
+    } | ({"ensemble": baseline.ensemble} if baseline.ensemble else {})
 
 
 def _folds(folds: Iterable[FoldScore]) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _idea(arm: ArmResult) -> dict[str, Any]:
         "patch": arm.patch,
         "folds": _folds(arm.folds),
         "maps": arm.maps,
-    }
+    } | ({"ensemble": arm.ensemble} if arm.ensemble else {})
 
 
 def _sensitivity(result: StudyResult) -> dict[str, Any]:

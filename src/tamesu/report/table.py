@@ -49,7 +49,10 @@ def verdict_table(summary: Mapping[str, Any]) -> Table:
         word = Text(f"{SIGNS[state]} {words.state_word(state)}", style=STYLES[state])
         if state == "helps":
             word.append("\n  " + (say("confirmed") if idea["confirmed"] else say("suggestive")), style="dim")
-        table.add_row(Text(idea["arm"]), word, _gain(idea, summary), words.count(idea["n_trainings"]), Text(words.advice(idea)))
+        name = Text(idea["arm"])
+        if made_of := words.made_of(idea):
+            name.append(f"\n  {made_of}", style="dim")
+        table.add_row(name, word, _gain(idea, summary), words.count(idea["n_trainings"]), Text(words.advice(idea)))
     return table
 
 

@@ -107,6 +107,7 @@ def _verdict_row(idea: Mapping[str, Any], summary: Mapping[str, Any], axis: Axis
         "time": words.duration(idea["seconds"]),
         "advice": words.advice(idea),
         "sentence": words.sentence(idea, summary),
+        "made_of": words.made_of(idea),
         "note": "" if state == "failed" else idea["note"],
         "standing": None,
         "plot": None,
@@ -184,6 +185,7 @@ def baseline_view(summary: Mapping[str, Any]) -> View:
         "level": words.confidence(summary),
         "n_folds": n_folds,
         "n_repeats": len(rows),
+        "made_of": words.made_of(base),
         "better": say("more is better") if summary["metric"]["higher_is_better"] else say("less is better"),
         "table": [
             [

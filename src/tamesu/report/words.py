@@ -212,6 +212,27 @@ def sentence(idea: Summary, summary: Summary) -> str:
     return _join(text, why_undecided(idea))
 
 
+def made_of(arm: Summary) -> str:
+    """What an ensemble is made of, in a line; empty for an idea, or a baseline, that is none."""
+    ensemble = arm.get("ensemble")
+    if not ensemble:
+        return ""
+    is_weighted = ensemble["method"] == "stack"
+    parts = [
+        f"{one['name']} {one['weight']:.2f}" if is_weighted and one["weight"] is not None else one["name"]
+        for one in ensemble["members"]
+    ]
+    members = ", ".join(parts)
+    if is_weighted:
+        text = say("Weighted: {members}.", members=members)
+    elif ensemble["method"] == "rank_mean":
+        text = say("Mean of the ranks of {members}.", members=members)
+    else:
+        text = say("Mean of {members}.", members=members)
+    seeds = ensemble["seeds"]
+    return _join(text, say("{n} trainings of each.", n=seeds) if seeds > 1 else "")
+
+
 def _join(*sentences: str) -> str:
     return ("" if language() == "ja" else " ").join(one for one in sentences if one)
 

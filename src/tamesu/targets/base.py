@@ -85,6 +85,10 @@ class Target(ABC):
         """Raw outputs as what the loss compares with what is encoded: through the constraint, where there is one."""
         return raw
 
+    def as_raw(self, encoded: NDArray[Any]) -> NDArray[np.float64]:
+        """Of a target that is numbers: raw outputs that `decode` makes what is encoded of, or the nearest that may be."""
+        return encoded if encoded.ndim > 1 else encoded[:, None]
+
     def penalty(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
         """What is added to each row's loss beside it, such as for breaking a law; 0 for nothing.  (n,)"""
         return 0.0
@@ -136,16 +140,26 @@ class Target(ABC):
         nothing = np.ones((len(maps), *self.prediction_shape))
         return np.isfinite(self.move_back(nothing, maps)).reshape(len(maps), -1).any(axis=1)
 
-    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def join(self, predictions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Several predictions of the same rows as one.
 
         Args:
             predictions: NaN where one says nothing.  (v, n, *prediction_shape)
+            weights: How much each counts; None: all the same.  (v,)
 
         Returns:
             NaN where none says anything.  (n, *prediction_shape)
         """
-        return mean_known(predictions)
+        return mean_known(predictions, weights)
+
+    @property
+    def centre(self) -> float | None:
+        """The training mean of what is any number, however large; None where a prediction has something to obey."""
+        return None
+
+    def as_numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Truths or predictions as numbers whose squared distance says how far off one is; NaN where unknown.  (n, m)"""
+        return np.asarray(values, dtype=np.float64).reshape(len(values), -1)
 
     def encode_at(self, values: NDArray[Any], times: Sequence[NDArray[np.float64]]) -> NDArray[Any]:
         """Of a target spread over steps: `encode`, for those that need to know when the rows' own steps are."""
@@ -161,11 +175,12 @@ class Target(ABC):
         return kept | {one: getattr(self, one) for one in self.learned}
 
 
-def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis of what is not NaN; NaN where nothing is known."""
+def mean_known(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Mean over the first axis of what is not NaN, by weight where there are weights; NaN where nothing is known."""
     known = ~np.isnan(values)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
+    parts = known if weights is None else known * weights.reshape(-1, *(1,) * (values.ndim - 1))
+    total, whole = (np.where(known, values, 0) * parts).sum(axis=0), parts.sum(axis=0)
+    return np.divide(total, whole, out=np.full(total.shape, np.nan), where=whole > 0)
 
 
 def unless(wrong: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.float64]:

@@ -49,7 +49,11 @@ class ClassTarget(Target):
     def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return xp.exp(log_softmax(raw, xp))
 
-    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def as_numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Probabilities; of what is true, 1 for its class.  (n, k)"""
+        return np.eye(len(self.classes))[values] if values.ndim == 1 else np.asarray(values, dtype=np.float64)
+
+    def join(self, predictions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Mean probability of each class, over the views that know the class.
 
         A view without some classes (those that are never mirrored, in a mirror) says how the rest compare: its
@@ -59,12 +63,12 @@ class ClassTarget(Target):
         whole: NDArray[np.bool_] = np.all(known, axis=2)
         part = known.any(axis=2) & ~whole
         if not part.any():
-            return mean_known(predictions)
-        of_all = mean_known(np.where(whole[:, :, None], predictions, np.nan))
+            return mean_known(predictions, weights)
+        of_all = mean_known(np.where(whole[:, :, None], predictions, np.nan), weights)
         given = np.nansum(predictions, axis=2)
         due = np.where(known, of_all, 0).sum(axis=2)
         factor = np.divide(due, given, out=np.ones_like(given), where=part & (given > 0) & ~np.isnan(due))
-        mean = mean_known(predictions * factor[:, :, None])
+        mean = mean_known(predictions * factor[:, :, None], weights)
         return mean / mean.sum(axis=1, keepdims=True)
 
 

@@ -31,6 +31,10 @@ class BoundedTarget(NumberTarget):
         low, high = self.field.range
         return Range(low, high, self.mean, self.std)
 
+    @property
+    def centre(self) -> float | None:  # noqa: D102
+        return None
+
     def trained(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:
         """The number within its range, standardised; what else there is stays.  (n, n_outputs)"""
         value = (self.range.bounded(raw[:, :1], xp) - self.mean) / self.std
@@ -56,9 +60,9 @@ class UnitVectorTarget(VectorTarget):
     def as_raw(self, encoded: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return encoded * self.scale
 
-    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def join(self, predictions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """The direction of the mean, of length 1."""
-        mean = mean_known(predictions)
+        mean = mean_known(predictions, weights)
         return np.where(np.isnan(mean), np.nan, unit_vectors(np.nan_to_num(mean), np))
 
 

@@ -80,7 +80,7 @@ class EventsTarget(StepsTarget):
             out[i] = best_events(np.asarray(prediction[i], dtype=np.float64)[: len(grid)], grid, self.field)
         return out
 
-    def join(self, predictions: Array) -> Array:
+    def join(self, predictions: Array, weights: Array | None = None) -> Array:
         """The first: events seen through several maps are the same events."""
         return predictions[0]
 

@@ -50,6 +50,14 @@ class NumberTarget(Target):
     def decode(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         return raw[:, 0] * self.std + self.mean
 
+    @property
+    def centre(self) -> float | None:  # noqa: D102
+        return self.mean
+
+    def as_numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """In standard deviations of the training rows.  (n, 1)"""
+        return (super().as_numbers(values) - self.mean) / self.std
+
     def allows(self, encoded: NDArray[Any], maps: Maps) -> NDArray[np.bool_]:  # noqa: D102
         return self.field.allows(encoded, maps)
 
@@ -99,10 +107,14 @@ class AngleTarget(Target):
     def move_back(self, prediction: NDArray[Any], maps: Maps) -> NDArray[Any]:  # noqa: D102
         return self.field.act(prediction, maps.inverse)
 
-    def join(self, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def as_numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Cosine and sine of the phase.  (n, 2)"""
+        return phases(self.field.to_rad(np.asarray(values, dtype=np.float64)), self.multiplicity)
+
+    def join(self, predictions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """The direction of the mean of unit vectors: 359 and 1 degrees are 0, not 180."""
         arrows = phases(self.field.to_rad(predictions), self.multiplicity)
-        mean = mean_known(arrows)
+        mean = mean_known(arrows, weights)
         return np.where(np.isnan(mean[:, 0]), np.nan, self.decode(mean, np))
 
 

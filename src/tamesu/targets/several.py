@@ -112,6 +112,10 @@ class NumbersTarget(SeveralTarget):
     def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:  # noqa: D102
         return (self.truth(values) - np.array(self.mean)) / np.array(self.std)
 
+    def as_numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Each column in its standard deviations in the training rows.  (n, k)"""
+        return (super().as_numbers(values) - np.array(self.mean)) / np.array(self.std)
+
     def trained(self, raw: Any, xp: ModuleType, given: Any = None) -> Any:  # noqa: D102
         value = self._values(raw, xp, given)
         return (value - like(self.mean, raw, xp)) / like(self.std, raw, xp)
