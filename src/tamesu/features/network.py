@@ -137,10 +137,11 @@ def _headless(rows: Dataset, recipe: Recipe, name: str, seed: int, device: str) 
     learner, place = TorchLearner(), torch.device(device)
     inputs = fit_inputs(rows, {})
     feed = make_feed(rows, alone, inputs, {})
+    shape = input_shape(feed, inputs)
     with quiet_random_state(seed, place):
-        network = learner.make_network(alone, input_shape(feed, inputs), {}).to(place)
+        network = learner.make_network(alone, shape, {}).to(place)
     set_pixels(network, fit_pixels(feed))
-    return FittedTorch(learner, alone, network.eval(), input_shape(feed, inputs), inputs, {}, [], device=place)
+    return FittedTorch(learner, alone, network.eval(), shape, inputs, {}, [], device=place)
 
 
 def _embedded(fitted: FittedTorch, rows: Dataset) -> NDArray[np.float64]:
