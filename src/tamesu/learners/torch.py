@@ -31,6 +31,7 @@ from tamesu.learners.torch_steps import (
     count_batch_threads,
     decay_groups,
     quiet_random_state,
+    told_places,
 )
 from tamesu.losses import loss_of, mixed_loss
 from tamesu.nets.activations import make_activation
@@ -101,6 +102,7 @@ class TorchLearner:
             shape = input_shape(feed, inputs)
             network = self.make_network(recipe, shape, targets)
             set_pixels(network, pixels)
+            feed = told_places(feed, network)
             training = self.make_training(network, recipe, targets, place, n_steps=self.count_steps(feed, recipe.train))
             log = [self.train_epoch(training, feed, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
             return FittedTorch(self, recipe, training.result(), shape, inputs, targets, log, place, series)

@@ -18,7 +18,7 @@ from tamesu.errors import FitError
 from tamesu.feed import Feed, law_inputs, make_feed
 from tamesu.fields import some_rows
 from tamesu.learners.base import NAME_FILE, learner_name
-from tamesu.learners.torch_steps import count_batch_threads
+from tamesu.learners.torch_steps import count_batch_threads, told_places
 from tamesu.maps import Maps
 from tamesu.nets.shapes import InputShape
 from tamesu.preprocess import FittedInputs
@@ -67,6 +67,7 @@ class FittedTorch:
             FitError: A prediction is not finite.
         """
         feed = tta_feed(make_feed(rows, self.recipe, self.inputs, {}, self.series), rows, self.recipe, self.inputs)
+        feed = told_places(feed, self.network)
         views = [self._predict_view(feed, inner, rows) for inner in tta_views(feed, self.recipe.tta, self.judged)]
         if len(views) == 1:
             return views[0]

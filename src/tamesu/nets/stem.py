@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tamesu.config import InputGroup, ModelConfig
+from tamesu.nets.places import PlacedConv2d, Seen
 from tamesu.nets.tiny import Tiny
 
 PIXELS_SEEN = 12  # along each side, of those the covariance is computed from; all of them would cost a tenth of a step
@@ -107,18 +108,22 @@ class BalancedConv2d(nn.Module):
         super().__init__()
         self.balance, self.conv = balance, conv
 
-    def forward(self, joined: Tensor) -> Tensor:
+    def forward(self, joined: Tensor | Seen) -> Tensor:
         """(b, c, h, w) to (b, c', h', w')."""
-        kernel = torch.einsum("okhw,kc->ochw", self.conv.weight, balance_of(self.balance, joined))
-        return self.conv._conv_forward(joined, kernel, self.conv.bias)
+        kernel = torch.einsum("okhw,kc->ochw", self.conv.weight, balance_of(self.balance, joined, self.conv))
+        return self.conv._conv_forward(joined, kernel, self.conv.bias)  # type: ignore[arg-type]
 
 
-def balance_of(balance: Balance, pictures: Tensor) -> Tensor:
+def balance_of(balance: Balance, joined: Tensor | Seen, conv: nn.Conv2d | None = None) -> Tensor:
     """The matrix for these pictures (b, n_in, h, w), at which it looks while training.  (n_out, n_in)"""
+    pictures = joined if isinstance(joined, Tensor) else joined.pictures
     with torch.autocast(pictures.device.type, enabled=False):
         if balance.training:
             h, w = pictures.shape[2:]
-            seen = pictures[:, :, :: math.ceil(h / PIXELS_SEEN), :: math.ceil(w / PIXELS_SEEN)]
+            steps = math.ceil(h / PIXELS_SEEN), math.ceil(w / PIXELS_SEEN)
+            seen = pictures[:, :, :: steps[0], :: steps[1]]
+            if isinstance(joined, Seen) and isinstance(conv, PlacedConv2d):
+                seen = torch.cat([seen, conv.places.planes(joined.places, steps)], dim=1)
             balance.look(seen.permute(0, 2, 3, 1).flatten(0, 2))
         return balance.matrix()
 
@@ -158,7 +163,7 @@ def balance_backbone(backbone: nn.Module, model: ModelConfig, groups: Mapping[st
     stem = BalancedStem(groups, weights, sum(groups.values()), together)
     path = _first_convolution(backbone)
     conv = backbone.get_submodule(path) if path else None
-    if type(conv) is not nn.Conv2d or conv.groups != 1 or conv.in_channels != stem.out_channels:
+    if type(conv) not in (nn.Conv2d, PlacedConv2d) or conv.groups != 1 or conv.in_channels != stem.out_channels:
         return stem  # of another type, it may do more with its kernel
     parent, _, name = path.rpartition(".")
     setattr(backbone.get_submodule(parent), name, BalancedConv2d(stem.balance, conv))

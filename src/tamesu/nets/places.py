@@ -1,0 +1,224 @@
+"""Where pixels are, told to a network as eight numbers a picture in place of planes of channels.
+
+A map takes pixels of the original to those of the frame, so the original's x and y are affine in the frame's column and row
+(`channels.position_numbers`). The network works out the channels from that. Sines and cosines of them, which would be most
+of what its first convolution looks at, are never made: by the addition theorem the wave at a pixel is that of its column
+times that of its row, a shift of the pixel turns it by an angle, and so the convolution of a wave is one product of lines.
+It comes to the same, zeros beyond the frame included.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tamesu.nets.tiny import Tiny
+
+Size = tuple[int, int]
+
+
+class Seen(NamedTuple):
+    """Pictures, and where their pixels are, for a convolution that knows what to do with it.
+
+    Attributes:
+        pictures: Standardised.  (b, c, h, w)
+        places: x and y of the original by column, by row and at the first pixel, and its half sides.  (b, 2, 4)
+    """
+
+    pictures: Tensor
+    places: Tensor
+
+
+class Places:
+    """The channels of position that a study asks for, as `channels.position_channels` has them.
+
+    Args:
+        size: Height and width of the frame.
+        coords: none, frame or crop.
+        fourier: Octaves of sines and cosines.
+        border: Whether the distance to the border is one of them.
+    """
+
+    def __init__(self, size: Size, coords: str, fourier: int, border: bool):
+        self.size, self.coords, self.fourier, self.border = size, coords, fourier, border
+        self.n_coords = 0 if coords == "none" else 2
+        self.n_channels = self.n_coords + 4 * fourier + border
+
+    def planes(self, numbers: Tensor, steps: Size = (1, 1)) -> Tensor:
+        """All channels, or those of every so many pixels down and across.  (b, c, h, w)"""
+        place = self._place(numbers, steps)
+        angles = math.pi * place[:, None] * self._octaves(numbers)[:, None, None, None]  # (b, octaves, 2, h, w)
+        waves = torch.stack([angles.sin(), angles.cos()], dim=3).flatten(1, 3)
+        few = self._few(numbers, place, steps)
+        return torch.cat([few[:, : self.n_coords], waves, few[:, self.n_coords :]], dim=1)
+
+    def _place(self, numbers: Tensor, steps: Size) -> Tensor:
+        """The original's x and y.  (b, 2, h, w)"""
+        (h, w), (down, across) = self.size, steps
+        column = torch.arange(0, w, across, device=numbers.device, dtype=numbers.dtype)
+        row = torch.arange(0, h, down, device=numbers.device, dtype=numbers.dtype)
+        lines = numbers[:, :, 0:1] * column, numbers[:, :, 1:2] * row + numbers[:, :, 2:3]
+        return lines[0][:, :, None, :] + lines[1][:, :, :, None]
+
+    def _few(self, numbers: Tensor, place: Tensor, steps: Size) -> Tensor:
+        """The channels that are no waves.  (b, c, h, w)"""
+        parts = []
+        if self.coords == "frame":
+            parts.append(place)
+        elif self.coords == "crop":
+            h, w = self.size
+            own = numbers.new_tensor([[[2 / w, 0, 1 / w - 1, 1], [0, 2 / h, 1 / h - 1, 1]]])
+            parts.append(self._place(own, steps).expand(len(numbers), -1, -1, -1))
+        if self.border:
+            parts.append(((1 - place.abs()) * numbers[:, :, 3, None, None]).amin(dim=1, keepdim=True))
+        return torch.cat(parts, dim=1) if parts else place[:, :0]
+
+    def _octaves(self, numbers: Tensor) -> Tensor:
+        return 2.0 ** torch.arange(self.fourier, device=numbers.device, dtype=numbers.dtype)
+
+    def convolve(self, numbers: Tensor, kernel: Tensor, conv: nn.Conv2d) -> Tensor:
+        """All channels through a convolution with this kernel (k, c, kernel_h, kernel_w), else like `conv`.  (b, k, h', w')"""
+        first, last = self.n_coords, self.n_coords + 4 * self.fourier
+        few = torch.cat([kernel[:, :first], kernel[:, last:]], dim=1)
+        base = None
+        if few.shape[1]:
+            with torch.no_grad():
+                planes = self._few(numbers, self._place(numbers, (1, 1)), (1, 1)).contiguous(memory_format=torch.channels_last)
+            base = functional.conv2d(planes, few, None, conv.stride, conv.padding, conv.dilation)
+        if not self.fourier:
+            return torch.zeros((), device=numbers.device) if base is None else base
+        with torch.no_grad():
+            waves = _waves(numbers, self._octaves(numbers), *(_windows(self.size[axis], conv, axis, numbers) for axis in (0, 1)))
+        return _convolved(waves, kernel[:, first:last], base)
+
+
+class PlacedConv2d(nn.Conv2d):
+    """A convolution whose last channels are those of position, which it need not be given: `Seen` will do."""
+
+    places: Places
+
+    def _conv_forward(self, joined: Tensor | Seen, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        if isinstance(joined, Tensor):
+            return super()._conv_forward(joined, weight, bias)
+        n_given = joined.pictures.shape[1]
+        out = super()._conv_forward(joined.pictures, weight[:, :n_given], bias)
+        return out + self.places.convolve(joined.places, weight[:, n_given:], self)
+
+
+def place_convolution(conv: nn.Conv2d, places: Places) -> PlacedConv2d:
+    """The same convolution, with the same parameters, that can be told where pixels are."""
+    placed = PlacedConv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        conv.dilation,  # type: ignore[arg-type]
+        bias=conv.bias is not None,
+        device="meta",
+    )
+    placed.weight, placed.bias, placed.places = conv.weight, conv.bias, places
+    return placed
+
+
+def place_backbone(backbone: nn.Module, places: Places) -> None:
+    """Where the backbone is one that shows its first convolution what came in, that convolution can be told where pixels are."""
+    if isinstance(backbone, Tiny):
+        path = next(name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d))
+        parent, _, name = path.rpartition(".")
+        conv = backbone.get_submodule(path)
+        setattr(backbone.get_submodule(parent), name, place_convolution(cast(nn.Conv2d, conv), places))
+
+
+def is_placed(backbone: nn.Module) -> bool:
+    """Whether it takes `Seen`."""
+    return isinstance(backbone, Tiny) and any(isinstance(module, PlacedConv2d) for module in backbone.stem.modules())
+
+
+class _Windows(NamedTuple):
+    """Which pixels along one axis each output of a convolution looks at.
+
+    Attributes:
+        at: The one it stands at.  (n,)
+        offsets: Of the kernel's, from there.  (kernel,)
+        seen: (n, kernel)
+        inside: Which of those are not padding.  (n, kernel)
+    """
+
+    at: Tensor
+    offsets: Tensor
+    seen: Tensor
+    inside: Tensor
+
+
+def _windows(side: int, conv: nn.Conv2d, axis: int, like: Tensor) -> _Windows:
+    kernel, stride, dilation = conv.kernel_size[axis], conv.stride[axis], conv.dilation[axis]
+    padding = int(conv.padding[axis])
+    n = (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    at = stride * torch.arange(n, device=like.device, dtype=like.dtype)
+    offsets = dilation * torch.arange(kernel, device=like.device, dtype=like.dtype) - padding
+    seen = at[:, None] + offsets
+    return _Windows(at, offsets, seen, (seen >= 0) & (seen < side))
+
+
+class _Waves(NamedTuple):
+    """What the convolution of waves needs beside its kernel.
+
+    With a the angle at a pixel by its column, b by its row and d that of a row of the kernel, the sine is
+    cos b sin(a + d) + sin b cos(a + d), and the cosine cos b cos(a + d) - sin b sin(a + d): two lines of columns for each
+    angle, of which d mixes the kernel's rows. Rows of outputs that look at padding have one more, which takes that part back.
+
+    Attributes:
+        mixing: Of the kernel's rows for sine and cosine, by d.  (b, angles, 2, 2 kernel_h)
+        columns: Sines and cosines of a, 0 beyond the frame.  (b, angles, 2 w', 2 kernel_w)
+        rows: Cosines and sines of b, and -1 where a row looks at padding.  (b, h', 2 angles + e)
+        beyond: `mixing` of the kernel's rows that lie in the padding, of each such row.  (b, e, angles, 2, 2 kernel_h)
+        at_beyond: Cosines and sines of a + b of each such row.  (b, e, w', angles 2 kernel_w)
+    """
+
+    mixing: Tensor
+    columns: Tensor
+    rows: Tensor
+    beyond: Tensor
+    at_beyond: Tensor
+
+
+def _waves(numbers: Tensor, octaves: Tensor, down: _Windows, across: _Windows) -> _Waves:
+    rates = math.pi * (numbers[:, None, :, :3] * octaves[:, None, None]).flatten(1, 2)  # (b, angles, 3)
+    d = rates[:, :, 1:2] * down.offsets
+    b = rates[:, :, 1:2] * down.at + rates[:, :, 2:3]
+    a = rates[:, :, 0, None, None] * across.seen
+    sine, cosine = d.sin(), d.cos()
+    mixing = torch.stack([torch.cat([sine, cosine], dim=2), torch.cat([cosine, -sine], dim=2)], dim=2)
+    sines, cosines = a.sin() * across.inside, a.cos() * across.inside
+    columns = torch.cat([torch.cat([cosines, sines], dim=3), torch.cat([-sines, cosines], dim=3)], dim=2)
+    edges = (~down.inside.all(dim=1)).nonzero()[:, 0]
+    rows = torch.stack([b.cos(), b.sin()], dim=2).flatten(1, 2)
+    back = -(edges[:, None] == torch.arange(len(down.at), device=edges.device)).to(rows.dtype)
+    rows = torch.cat([rows, back.expand(len(rows), -1, -1)], dim=1).transpose(1, 2)
+    angles = a[:, None] + b[:, :, edges].transpose(1, 2)[:, :, :, None, None]
+    at_beyond = torch.cat([angles.cos() * across.inside, angles.sin() * across.inside], dim=4)
+    outside = (~down.inside[edges]).to(rows.dtype).repeat(1, 2)
+    beyond = mixing[:, None] * outside[:, None, None, :]
+    return _Waves(mixing, columns, rows, beyond, at_beyond.transpose(2, 3).flatten(3))
+
+
+def _convolved(waves: _Waves, kernel: Tensor, base: Tensor | None) -> Tensor:
+    """(b, k, h', w') of a kernel (k, c, kernel_h, kernel_w), added to `base`."""
+    k, _, kernel_h, kernel_w = kernel.shape
+    n, n_rows, _ = waves.rows.shape
+    by_angle = kernel.reshape(k, -1, 2, kernel_h, kernel_w).permute(1, 2, 3, 4, 0).reshape(-1, 2 * kernel_h, kernel_w * k)
+    mixed = (waves.mixing @ by_angle).reshape(n, -1, 2 * kernel_w, k)
+    lines = (waves.columns @ mixed).reshape(n, 2 * mixed.shape[1], -1)  # (b, 2 angles, w' k)
+    if waves.beyond.shape[1]:
+        mixed = (waves.beyond @ by_angle).reshape(n, waves.beyond.shape[1], -1, k)
+        lines = torch.cat([lines, (waves.at_beyond @ mixed).flatten(2)], dim=1)
+    if base is None:
+        out = torch.bmm(waves.rows, lines)
+    else:
+        out = torch.baddbmm(base.permute(0, 2, 3, 1).reshape(n, n_rows, -1), waves.rows, lines)
+    return out.reshape(n, n_rows, -1, k).permute(0, 3, 1, 2)
