@@ -92,7 +92,9 @@ class Places:
         if not self.fourier:
             return torch.zeros((), device=numbers.device) if base is None else base
         with torch.no_grad():
-            waves = _waves(numbers, self._octaves(numbers), *(_windows(self.size[axis], conv, axis, numbers) for axis in (0, 1)))
+            waves = _waves(
+                numbers, self._octaves(numbers), *(_windows(self.size[axis], conv, axis, numbers) for axis in (0, 1))
+            )
         return _convolved(waves, kernel[:, first:last], base)
 
 
