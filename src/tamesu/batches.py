@@ -252,10 +252,9 @@ def channel_groups(feed: Feed, pictures: Mapping[str, NDArray[Any]], maps: Mappi
     if feed.channels.places:
         main = [name for name in pictures if stack_of(name, feed.fields, feed.given, feed.fusion) == name]
         for name in main:
-            told = (
-                position_numbers(maps[name]) if feed.tells_places else position_channels(maps[name], feed.size, feed.channels)
-            )
-            out[position_group(name)] = told
+            own = maps[name]
+            seen = position_numbers(own) if feed.tells_places else position_channels(own, feed.size, feed.channels)
+            out[position_group(name)] = seen
     return out
 
 

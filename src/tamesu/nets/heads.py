@@ -12,10 +12,10 @@ from tamesu.config import InputGroup, ModelConfig
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import make_backbone, n_early_of
 from tamesu.nets.maps import last_map, make_map_head
-from tamesu.nets.places import Places, Seen, is_placed, place_backbone
+from tamesu.nets.places import Places, Seen
 from tamesu.nets.series import SeriesBranch
 from tamesu.nets.shapes import Head, InputShape
-from tamesu.nets.stem import BalancedColumns, balance_backbone
+from tamesu.nets.stem import BalancedColumns, balance_backbone, is_placed, place_backbone
 from tamesu.nets.tiny import Tiny
 from tamesu.stacks import position_group
 
@@ -109,7 +109,7 @@ class Network(nn.Module):
                 half, maps[name] = backbone.maps(joined)
                 early.append(half.mean(dim=(2, 3)))
                 parts.append(maps[name].mean(dim=(2, 3)))
-            elif wants_maps and (shown := last_map(backbone, joined)) is not None:
+            elif wants_maps and isinstance(joined, Tensor) and (shown := last_map(backbone, joined)) is not None:
                 features, maps[name] = shown
                 parts.append(features)
                 early.append(features)

@@ -10,13 +10,11 @@ It comes to the same, zeros beyond the frame included.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from tamesu.nets.tiny import Tiny
 
 Size = tuple[int, int]
 
@@ -125,20 +123,6 @@ def place_convolution(conv: nn.Conv2d, places: Places) -> PlacedConv2d:
     )
     placed.weight, placed.bias, placed.places = conv.weight, conv.bias, places
     return placed
-
-
-def place_backbone(backbone: nn.Module, places: Places) -> None:
-    """Where the backbone is one that shows its first convolution what came in, that convolution can be told where pixels are."""
-    if isinstance(backbone, Tiny):
-        path = next(name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d))
-        parent, _, name = path.rpartition(".")
-        conv = backbone.get_submodule(path)
-        setattr(backbone.get_submodule(parent), name, place_convolution(cast(nn.Conv2d, conv), places))
-
-
-def is_placed(backbone: nn.Module) -> bool:
-    """Whether it takes `Seen`."""
-    return isinstance(backbone, Tiny) and any(isinstance(module, PlacedConv2d) for module in backbone.stem.modules())
 
 
 class _Windows(NamedTuple):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tamesu.config import InputGroup, ModelConfig
-from tamesu.nets.places import PlacedConv2d, Seen
+from tamesu.nets.places import PlacedConv2d, Places, Seen, place_convolution
 from tamesu.nets.tiny import Tiny
 
 PIXELS_SEEN = 12  # along each side, of those the covariance is computed from; all of them would cost a tenth of a step
@@ -163,11 +164,24 @@ def balance_backbone(backbone: nn.Module, model: ModelConfig, groups: Mapping[st
     stem = BalancedStem(groups, weights, sum(groups.values()), together)
     path = _first_convolution(backbone)
     conv = backbone.get_submodule(path) if path else None
-    if type(conv) not in (nn.Conv2d, PlacedConv2d) or conv.groups != 1 or conv.in_channels != stem.out_channels:
+    if not isinstance(conv, nn.Conv2d) or type(conv) not in (nn.Conv2d, PlacedConv2d):
         return stem  # of another type, it may do more with its kernel
-    parent, _, name = path.rpartition(".")
-    setattr(backbone.get_submodule(parent), name, BalancedConv2d(stem.balance, conv))
+    if conv.groups != 1 or conv.in_channels != stem.out_channels:
+        return stem
+    backbone.set_submodule(path, BalancedConv2d(stem.balance, conv))
     return None
+
+
+def place_backbone(backbone: nn.Module, places: Places) -> None:
+    """From here on its first convolution can be told where pixels are, if the backbone shows it `Seen` as it came."""
+    if isinstance(backbone, Tiny):
+        path = _first_convolution(backbone)
+        backbone.set_submodule(path, place_convolution(cast(nn.Conv2d, backbone.get_submodule(path)), places))
+
+
+def is_placed(backbone: nn.Module) -> bool:
+    """Whether it takes `Seen`."""
+    return isinstance(backbone, Tiny) and any(isinstance(module, PlacedConv2d) for module in backbone.stem.modules())
 
 
 def _first_convolution(backbone: nn.Module) -> str:

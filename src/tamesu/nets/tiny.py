@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.nets.activations import make_activation
+from tamesu.nets.places import Seen
 
 STEM_MAP = 20  # px: 32 px pictures are halved once, 64 px ones twice, 100 px ones three times
 LAST_MAP = 4  # px: at this or less a map is averaged
@@ -46,7 +47,7 @@ class Tiny(nn.Module):
         self.n_features, self.stem_channels = channels, width
         initialise(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor | Seen) -> Tensor:
         """(b, c, h, w) to (b, n_features)."""
         features: Tensor = self.blocks(self.stem(pictures)).mean(dim=(2, 3))
         return features
@@ -60,7 +61,7 @@ class Tiny(nn.Module):
     def _half(self) -> int:
         return len(self.blocks) // 2
 
-    def maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(self, pictures: Tensor | Seen) -> tuple[Tensor, Tensor]:
         """The map half-way and the last one, whose mean is the features.  (b, c', h', w'), (b, n_features, h'', w'')"""
         early: Tensor = self.blocks[: self._half](self.stem(pictures))
         return early, self.blocks[self._half :](early)
