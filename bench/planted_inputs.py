@@ -173,7 +173,7 @@ COORDS = {"channels": {"coords": "frame"}}
 DERIVATIVE = {"channels": {"series": ["derivative"]}}
 ZERO = {"model": {"new_channels": "zero"}}
 KNOWN = settings(
-    4, model={"backbone": "timm:test_resnet", "fusion": "early", "weights": "weights.safetensors"}, training=FEW_ROWS
+    8, model={"backbone": "timm:test_resnet", "fusion": "early", "weights": "weights.safetensors"}, training=FEW_ROWS | {"learning_rate": 0.005}
 )
 
 

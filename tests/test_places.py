@@ -54,9 +54,9 @@ def test_a_convolution_told_by_numbers_is_that_of_the_planes(
     conv = nn.Conv2d(2 + places.n_channels, 5, kernel, stride, padding, dilation if min(h, w) > 8 else 1).double()
     numbers = torch.from_numpy(position_numbers(some_maps((h, w), seed))).double()
     pictures = torch.randn(3, 2, h, w, dtype=torch.float64)
-    placed = place_convolution(conv, places)
+    placed = place_convolution(conv)
     whole = conv(torch.cat([pictures, places.planes(numbers)], dim=1))
-    told = placed(Seen(pictures, numbers))
+    told = placed(Seen(pictures, places.told(numbers)))
     torch.testing.assert_close(told, whole, rtol=1e-9, atol=1e-9)
     pull = torch.randn_like(whole)
     wanted = torch.autograd.grad((whole * pull).sum(), conv.weight)[0]
@@ -65,7 +65,7 @@ def test_a_convolution_told_by_numbers_is_that_of_the_planes(
 
 def test_the_convolution_keeps_its_names_and_parameters():
     conv = nn.Conv2d(5, 4, 3)
-    placed = place_convolution(conv, Places((8, 8), "frame", 0, False))
+    placed = place_convolution(conv)
     assert placed.weight is conv.weight
     assert list(placed.state_dict()) == list(conv.state_dict())
     pictures = torch.randn(2, 5, 8, 8)

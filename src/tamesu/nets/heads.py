@@ -12,7 +12,7 @@ from tamesu.config import InputGroup, ModelConfig
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import make_backbone, n_early_of
 from tamesu.nets.maps import last_map, make_map_head
-from tamesu.nets.places import Places, Seen
+from tamesu.nets.places import Places, Seen, Told
 from tamesu.nets.series import SeriesBranch
 from tamesu.nets.shapes import Head, InputShape
 from tamesu.nets.stem import BalancedColumns, balance_backbone, is_placed, place_backbone
@@ -49,7 +49,7 @@ class Network(nn.Module):
             key = self.keys[name]
             self.backbones[key], n_features = make_backbone(model, sum(groups.values()), shape.size)
             if self.places is not None and position_group(name) in groups:
-                place_backbone(self.backbones[key], self.places)
+                place_backbone(self.backbones[key])
             if model.stem == "balanced" and len(groups) > 1:
                 stem = balance_backbone(self.backbones[key], model, groups)
                 self.stems.update({} if stem is None else {key: stem})
@@ -103,8 +103,9 @@ class Network(nn.Module):
         """What the heads look at."""
         wants_maps = any(head.spread == "pixels" or head.branch == "early" for head in self.heads_of.values())
         parts, early, maps, steps = [], [], {}, {}
+        told: list[Told] = []
         for name, groups in self.stacks.items():
-            backbone, joined = self.backbones[self.keys[name]], self._joined(name, groups, pictures)
+            backbone, joined = self.backbones[self.keys[name]], self._joined(name, groups, pictures, told)
             if wants_maps and isinstance(backbone, Tiny):
                 half, maps[name] = backbone.maps(joined)
                 early.append(half.mean(dim=(2, 3)))
@@ -125,14 +126,20 @@ class Network(nn.Module):
             early.append(pooled)
         return Features(_joined(parts), _joined(early) if wants_maps else None, maps, steps)
 
-    def _joined(self, name: str, groups: tuple[str, ...], pictures: Mapping[str, Tensor]) -> Tensor | Seen:
-        """What a stack's backbone looks at: its groups side by side, standardised and balanced."""
-        key, told = self.keys[name], [group for group in groups if pictures[group].ndim == 3]
-        seen = [self.standardise[self.group_keys[group]](pictures[group]) for group in groups if group not in told]
-        if told and self.places is not None:
+    def _joined(self, name: str, groups: tuple[str, ...], pictures: Mapping[str, Tensor], told: list[Told]) -> Tensor | Seen:
+        """What a stack's backbone looks at: its groups side by side, standardised and balanced.
+
+        Args:
+            told: Where the pixels of stacks before it are, which those of this one may share.
+        """
+        key, numbers = self.keys[name], [pictures[group] for group in groups if pictures[group].ndim == 3]
+        seen = [self.standardise[self.group_keys[group]](pictures[group]) for group in groups if pictures[group].ndim == 4]
+        if numbers and self.places is not None:
             if is_placed(self.backbones[key]):
-                return Seen(_joined(seen), pictures[told[0]])
-            seen.append(self.places.planes(pictures[told[0]]))
+                if not (told and numbers[0].device.type == "cpu" and torch.equal(told[-1].numbers, numbers[0])):
+                    told.append(self.places.told(numbers[0]))
+                return Seen(_joined(seen), told[-1])
+            seen.append(self.places.planes(numbers[0]))
         return self.stems[key](seen) if key in self.stems else _joined(seen)
 
     def predict_heads(self, seen: Features) -> dict[str, Tensor]:

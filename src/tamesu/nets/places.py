@@ -10,25 +10,13 @@ It comes to the same, zeros beyond the frame included.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 Size = tuple[int, int]
-
-
-class Seen(NamedTuple):
-    """Pictures, and where their pixels are, for a convolution that knows what to do with it.
-
-    Attributes:
-        pictures: Standardised.  (b, c, h, w)
-        places: x and y of the original by column, by row and at the first pixel, and its half sides.  (b, 2, 4)
-    """
-
-    pictures: Tensor
-    places: Tensor
 
 
 class Places:
@@ -49,10 +37,14 @@ class Places:
     def planes(self, numbers: Tensor, steps: Size = (1, 1)) -> Tensor:
         """All channels, or those of every so many pixels down and across.  (b, c, h, w)"""
         place = self._place(numbers, steps)
-        angles = math.pi * place[:, None] * self._octaves(numbers)[:, None, None, None]  # (b, octaves, 2, h, w)
+        angles = math.pi * place[:, None] * self.octaves(numbers)[:, None, None, None]  # (b, octaves, 2, h, w)
         waves = torch.stack([angles.sin(), angles.cos()], dim=3).flatten(1, 3)
-        few = self._few(numbers, place, steps)
+        few = self.few(numbers, place, steps)
         return torch.cat([few[:, : self.n_coords], waves, few[:, self.n_coords :]], dim=1)
+
+    def told(self, numbers: Tensor) -> Told:
+        """What a convolution needs of these pictures; the same for several of one shape."""
+        return Told(self, numbers)
 
     def _place(self, numbers: Tensor, steps: Size) -> Tensor:
         """The original's x and y.  (b, 2, h, w)"""
@@ -62,54 +54,85 @@ class Places:
         lines = numbers[:, :, 0:1] * column, numbers[:, :, 1:2] * row + numbers[:, :, 2:3]
         return lines[0][:, :, None, :] + lines[1][:, :, :, None]
 
-    def _few(self, numbers: Tensor, place: Tensor, steps: Size) -> Tensor:
+    def few(self, numbers: Tensor, place: Tensor | None = None, steps: Size = (1, 1)) -> Tensor:
         """The channels that are no waves.  (b, c, h, w)"""
-        parts = []
+        place = self._place(numbers, steps) if place is None else place
+        parts: list[Tensor] = []
         if self.coords == "frame":
-            parts.append(place)
+            parts += [place[:, 0], place[:, 1]]
         elif self.coords == "crop":
             h, w = self.size
             own = numbers.new_tensor([[[2 / w, 0, 1 / w - 1, 1], [0, 2 / h, 1 / h - 1, 1]]])
-            parts.append(self._place(own, steps).expand(len(numbers), -1, -1, -1))
+            parts += [one.expand(len(numbers), -1, -1) for one in self._place(own, steps)[0]]
         if self.border:
-            parts.append(((1 - place.abs()) * numbers[:, :, 3, None, None]).amin(dim=1, keepdim=True))
-        return torch.cat(parts, dim=1) if parts else place[:, :0]
+            away = (1 - place.abs()) * numbers[:, :, 3, None, None]
+            parts.append(torch.minimum(away[:, 0], away[:, 1]))
+        return torch.stack(parts, dim=3).permute(0, 3, 1, 2) if parts else place[:, :0]
 
-    def _octaves(self, numbers: Tensor) -> Tensor:
+    def octaves(self, numbers: Tensor) -> Tensor:
+        """(octaves,)"""
         return 2.0 ** torch.arange(self.fourier, device=numbers.device, dtype=numbers.dtype)
 
-    def convolve(self, numbers: Tensor, kernel: Tensor, conv: nn.Conv2d) -> Tensor:
-        """All channels through a convolution with this kernel (k, c, kernel_h, kernel_w), else like `conv`.  (b, k, h', w')"""
-        first, last = self.n_coords, self.n_coords + 4 * self.fourier
+
+class Told:
+    """The channels of position of some pictures, for convolutions that do not need to see them all.
+
+    Args:
+        places: Which channels there are.
+        numbers: See `channels.position_numbers`.  (b, 2, 4)
+    """
+
+    def __init__(self, places: Places, numbers: Tensor):
+        self.places, self.numbers = places, numbers
+        self._few: Tensor | None = None
+        self._waves: dict[tuple[Any, ...], _Waves] = {}
+
+    def convolved(self, kernel: Tensor, conv: nn.Conv2d, base: Tensor) -> Tensor:
+        """All channels through a convolution with this kernel (k, c, kernel_h, kernel_w), else like `conv`, and `base` added.
+
+        (b, k, h', w')
+        """
+        first, last = self.places.n_coords, self.places.n_coords + 4 * self.places.fourier
         few = torch.cat([kernel[:, :first], kernel[:, last:]], dim=1)
-        base = None
         if few.shape[1]:
-            with torch.no_grad():
-                planes = self._few(numbers, self._place(numbers, (1, 1)), (1, 1)).contiguous(memory_format=torch.channels_last)
-            base = functional.conv2d(planes, few, None, conv.stride, conv.padding, conv.dilation)
-        if not self.fourier:
-            return torch.zeros((), device=numbers.device) if base is None else base
-        with torch.no_grad():
-            waves = _waves(
-                numbers, self._octaves(numbers), *(_windows(self.size[axis], conv, axis, numbers) for axis in (0, 1))
-            )
-        return _convolved(waves, kernel[:, first:last], base)
+            if self._few is None:
+                self._few = self.places.few(self.numbers)
+            base = base + functional.conv2d(self._few, few, None, conv.stride, conv.padding, conv.dilation)
+        return _convolved(self._waves_for(conv), kernel[:, first:last], base) if self.places.fourier else base
+
+    @torch.no_grad()
+    def _waves_for(self, conv: nn.Conv2d) -> _Waves:
+        geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+        if geometry not in self._waves:
+            windows = (_windows(self.places.size[axis], conv, axis, self.numbers) for axis in (0, 1))
+            self._waves[geometry] = _waves(self.numbers, self.places.octaves(self.numbers), *windows)
+        return self._waves[geometry]
+
+
+class Seen(NamedTuple):
+    """Pictures, and where their pixels are, for a convolution that knows what to do with it.
+
+    Attributes:
+        pictures: Standardised.  (b, c, h, w)
+        told: Where their pixels are.
+    """
+
+    pictures: Tensor
+    told: Told
 
 
 class PlacedConv2d(nn.Conv2d):
     """A convolution whose last channels are those of position, which it need not be given: `Seen` will do."""
-
-    places: Places
 
     def _conv_forward(self, joined: Tensor | Seen, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
         if isinstance(joined, Tensor):
             return super()._conv_forward(joined, weight, bias)
         n_given = joined.pictures.shape[1]
         out = super()._conv_forward(joined.pictures, weight[:, :n_given], bias)
-        return out + self.places.convolve(joined.places, weight[:, n_given:], self)
+        return joined.told.convolved(weight[:, n_given:], self, out)
 
 
-def place_convolution(conv: nn.Conv2d, places: Places) -> PlacedConv2d:
+def place_convolution(conv: nn.Conv2d) -> PlacedConv2d:
     """The same convolution, with the same parameters, that can be told where pixels are."""
     placed = PlacedConv2d(
         conv.in_channels,
@@ -121,7 +144,7 @@ def place_convolution(conv: nn.Conv2d, places: Places) -> PlacedConv2d:
         bias=conv.bias is not None,
         device="meta",
     )
-    placed.weight, placed.bias, placed.places = conv.weight, conv.bias, places
+    placed.weight, placed.bias = conv.weight, conv.bias
     return placed
 
 
@@ -159,10 +182,10 @@ class _Waves(NamedTuple):
     angle, of which d mixes the kernel's rows. Rows of outputs that look at padding have one more, which takes that part back.
 
     Attributes:
-        mixing: Of the kernel's rows for sine and cosine, by d.  (b, angles, 2, 2 kernel_h)
+        mixing: Of the kernel's rows for sine and cosine, by d.  (angles, b, 2, 2 kernel_h)
         columns: Sines and cosines of a, 0 beyond the frame.  (b, angles, 2 w', 2 kernel_w)
         rows: Cosines and sines of b, and -1 where a row looks at padding.  (b, h', 2 angles + e)
-        beyond: `mixing` of the kernel's rows that lie in the padding, of each such row.  (b, e, angles, 2, 2 kernel_h)
+        beyond: `mixing` of the kernel's rows that lie in the padding, of each such row.  (angles, b, e, 2, 2 kernel_h)
         at_beyond: Cosines and sines of a + b of each such row.  (b, e, w', angles 2 kernel_w)
     """
 
@@ -189,22 +212,21 @@ def _waves(numbers: Tensor, octaves: Tensor, down: _Windows, across: _Windows) -
     angles = a[:, None] + b[:, :, edges].transpose(1, 2)[:, :, :, None, None]
     at_beyond = torch.cat([angles.cos() * across.inside, angles.sin() * across.inside], dim=4)
     outside = (~down.inside[edges]).to(rows.dtype).repeat(1, 2)
-    beyond = mixing[:, None] * outside[:, None, None, :]
+    mixing = mixing.transpose(0, 1).contiguous()
+    beyond = mixing[:, :, None] * outside[:, None, :]
     return _Waves(mixing, columns, rows, beyond, at_beyond.transpose(2, 3).flatten(3))
 
 
-def _convolved(waves: _Waves, kernel: Tensor, base: Tensor | None) -> Tensor:
+def _convolved(waves: _Waves, kernel: Tensor, base: Tensor) -> Tensor:
     """(b, k, h', w') of a kernel (k, c, kernel_h, kernel_w), added to `base`."""
     k, _, kernel_h, kernel_w = kernel.shape
     n, n_rows, _ = waves.rows.shape
     by_angle = kernel.reshape(k, -1, 2, kernel_h, kernel_w).permute(1, 2, 3, 4, 0).reshape(-1, 2 * kernel_h, kernel_w * k)
-    mixed = (waves.mixing @ by_angle).reshape(n, -1, 2 * kernel_w, k)
+    mixed = torch.bmm(waves.mixing.flatten(1, 2), by_angle).reshape(-1, n, 2 * kernel_w, k).transpose(0, 1)
     lines = (waves.columns @ mixed).reshape(n, 2 * mixed.shape[1], -1)  # (b, 2 angles, w' k)
-    if waves.beyond.shape[1]:
-        mixed = (waves.beyond @ by_angle).reshape(n, waves.beyond.shape[1], -1, k)
-        lines = torch.cat([lines, (waves.at_beyond @ mixed).flatten(2)], dim=1)
-    if base is None:
-        out = torch.bmm(waves.rows, lines)
-    else:
-        out = torch.baddbmm(base.permute(0, 2, 3, 1).reshape(n, n_rows, -1), waves.rows, lines)
-    return out.reshape(n, n_rows, -1, k).permute(0, 3, 1, 2)
+    e = waves.beyond.shape[2]
+    if e:
+        mixed = torch.bmm(waves.beyond.flatten(1, 3), by_angle).reshape(-1, n, e, 2 * kernel_w, k).permute(1, 2, 0, 3, 4)
+        lines = torch.cat([lines, (waves.at_beyond @ mixed.flatten(2, 3)).flatten(2)], dim=1)
+    flat = base.permute(0, 2, 3, 1).reshape(n, n_rows, -1)
+    return torch.baddbmm(flat, waves.rows, lines).reshape(n, n_rows, -1, k).permute(0, 3, 1, 2)

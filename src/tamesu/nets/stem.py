@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tamesu.config import InputGroup, ModelConfig
-from tamesu.nets.places import PlacedConv2d, Places, Seen, place_convolution
+from tamesu.nets.places import PlacedConv2d, Seen, place_convolution
 from tamesu.nets.tiny import Tiny
 
 PIXELS_SEEN = 12  # along each side, of those the covariance is computed from; all of them would cost a tenth of a step
@@ -111,11 +111,11 @@ class BalancedConv2d(nn.Module):
 
     def forward(self, joined: Tensor | Seen) -> Tensor:
         """(b, c, h, w) to (b, c', h', w')."""
-        kernel = torch.einsum("okhw,kc->ochw", self.conv.weight, balance_of(self.balance, joined, self.conv))
+        kernel = torch.einsum("okhw,kc->ochw", self.conv.weight, balance_of(self.balance, joined))
         return self.conv._conv_forward(joined, kernel, self.conv.bias)  # type: ignore[arg-type]
 
 
-def balance_of(balance: Balance, joined: Tensor | Seen, conv: nn.Conv2d | None = None) -> Tensor:
+def balance_of(balance: Balance, joined: Tensor | Seen) -> Tensor:
     """The matrix for these pictures (b, n_in, h, w), at which it looks while training.  (n_out, n_in)"""
     pictures = joined if isinstance(joined, Tensor) else joined.pictures
     with torch.autocast(pictures.device.type, enabled=False):
@@ -123,8 +123,8 @@ def balance_of(balance: Balance, joined: Tensor | Seen, conv: nn.Conv2d | None =
             h, w = pictures.shape[2:]
             steps = math.ceil(h / PIXELS_SEEN), math.ceil(w / PIXELS_SEEN)
             seen = pictures[:, :, :: steps[0], :: steps[1]]
-            if isinstance(joined, Seen) and isinstance(conv, PlacedConv2d):
-                seen = torch.cat([seen, conv.places.planes(joined.places, steps)], dim=1)
+            if isinstance(joined, Seen):
+                seen = torch.cat([seen, joined.told.places.planes(joined.told.numbers, steps)], dim=1)
             balance.look(seen.permute(0, 2, 3, 1).flatten(0, 2))
         return balance.matrix()
 
@@ -172,11 +172,11 @@ def balance_backbone(backbone: nn.Module, model: ModelConfig, groups: Mapping[st
     return None
 
 
-def place_backbone(backbone: nn.Module, places: Places) -> None:
+def place_backbone(backbone: nn.Module) -> None:
     """From here on its first convolution can be told where pixels are, if the backbone shows it `Seen` as it came."""
     if isinstance(backbone, Tiny):
         path = _first_convolution(backbone)
-        backbone.set_submodule(path, place_convolution(cast(nn.Conv2d, backbone.get_submodule(path)), places))
+        backbone.set_submodule(path, place_convolution(cast(nn.Conv2d, backbone.get_submodule(path))))
 
 
 def is_placed(backbone: nn.Module) -> bool:
