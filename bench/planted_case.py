@@ -64,3 +64,8 @@ def cells(series: np.ndarray) -> np.ndarray:
     out = np.empty(len(series), dtype=object)
     out[:] = [one[:, None] for one in series]
     return out
+
+
+def of_y(**said: Any) -> dict[str, Any]:
+    """What an idea says of the target."""
+    return {"fields": {"y": said}}

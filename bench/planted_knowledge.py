@@ -4,7 +4,7 @@
 
 Every case is one study with one idea. Where the knowledge is true the verdict must be `helps`; where it is false, `hurts`
 or `no difference` (`undecided` is counted as a miss in both). Quick on purpose: small tables and pictures of 16 px. The cases
-are in planted_inputs.py and planted_outputs.py.
+are in planted_inputs.py, planted_outputs.py and planted_learning.py.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 
 import planted_inputs
+import planted_learning
 import planted_outputs
 
-CASES = planted_inputs.CASES | planted_outputs.CASES
+CASES = planted_inputs.CASES | planted_outputs.CASES | planted_learning.CASES
 
 
 def run(name: str, seed: int) -> tuple[str, str, int]:

@@ -36,6 +36,8 @@ class Balance(nn.Module):
     mean: Tensor
     n_batches: Tensor
     members: Tensor
+    together: Tensor
+    least: Tensor
     shares: Tensor
 
     def __init__(self, group_of: Sequence[int], weights: Sequence[float], n_out: int):
@@ -51,6 +53,8 @@ class Balance(nn.Module):
                 start[:, own] = nn.init.orthogonal_(torch.empty(n_out, len(own)))
         self.weight = nn.Parameter(start)
         self.register_buffer("members", members, persistent=False)  # (n_in, groups)
+        self.register_buffer("together", members @ members.T, persistent=False)  # 1 within a group, 0 between groups
+        self.register_buffer("least", LEAST_VARIANCE * torch.eye(n_in), persistent=False)
         self.register_buffer("shares", torch.tensor(weights) / sum(weights), persistent=False)
         self.register_buffer("covariance", torch.eye(n_in))
         self.register_buffer("mean", torch.zeros(n_in))
@@ -58,8 +62,7 @@ class Balance(nn.Module):
 
     def matrix(self) -> Tensor:
         """What inputs are multiplied by.  (n_out, n_in)"""
-        least = LEAST_VARIANCE * torch.eye(len(self.covariance), device=self.covariance.device)
-        within = (self.covariance + least) * (self.members @ self.members.T)  # nothing between groups
+        within = self.covariance * self.together + self.least
         variance = ((self.weight @ within) * self.weight).mean(dim=0) @ self.members  # of a group, mean over what comes out
         return self.weight * (self.members @ (self.shares / variance).sqrt())
 
