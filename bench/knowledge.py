@@ -126,10 +126,11 @@ fields:
     of: sensor
     table: {{file: steps.csv, key: file, columns: [], name: activity, order: time_s}}
     target: true
-train: {{epochs: 30, batch_size: 8}}
+train: {{epochs: 8, batch_size: 4}}
 ideas:
   derivative: {{channels: {{series: [values, derivative]}}}}
-  no antenna: {{fields: {{sensor: {{table: {table.replace(", antenna_id", "")}}}}}}}
+  spectrum: {{channels: {{series: [values, spectrum]}}}}
+  regular steps: {{fields: {{sensor: {{step: 1, gap: 10}}}}}}
 """
 
 

@@ -280,6 +280,17 @@ def test_each_row_has_its_own_map():
         np.testing.assert_array_equal(together[i], make_channels(depth[i : i + 1], maps[i : i + 1], FIELD, EVERY)[0])
 
 
+@pytest.mark.parametrize("field", [FIELD, LINEAR], ids=["nearest", "linear"])
+@pytest.mark.parametrize("name", MOVES)
+def test_rows_computed_a_few_at_a_time_are_those_of_the_whole(name, field, monkeypatch):
+    maps = MOVES[name]
+    depth = seen(scene(), maps, field)
+    monkeypatch.setattr("tamesu.channels.depth.STRIP_PIXELS", 10**9)
+    whole = make_channels(depth, maps, field, EVERY)
+    monkeypatch.setattr("tamesu.channels.depth.STRIP_PIXELS", 7 * depth.shape[2])
+    np.testing.assert_array_equal(make_channels(depth, maps, field, EVERY), whole)
+
+
 # ---- where the pixels are
 
 

@@ -103,3 +103,17 @@ def test_norm_takes_its_statistics_from_the_steps_that_are_there() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(own.running_mean, known.running_mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(own.running_var, known.running_var, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_in_one_line_are_rows_side_by_side():
+    torch.manual_seed(0)
+    branch = SeriesBranch(3, 8, 1, "relu").train()
+    for block in branch.blocks:
+        torch.nn.init.ones_(block.second_norm.weight)
+    lengths = torch.tensor([1, 40, 0, 17, 40])
+    values = torch.randn(5, 40, 3)
+    is_step = torch.arange(40) < lengths[:, None]
+    in_line = branch._of_steps_in_line(values, lengths, is_step)
+    apart = branch._of_steps(values.transpose(1, 2), is_step[:, None].float()).transpose(1, 2)
+    torch.testing.assert_close(in_line, apart, rtol=1e-4, atol=1e-5)
+    assert not in_line[~is_step].any()

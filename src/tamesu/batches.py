@@ -20,7 +20,7 @@ from tamesu.augment import vary
 from tamesu.augment.mixing import mix
 from tamesu.augment.paste import paste
 from tamesu.balance import epoch_rows, repeated_keys
-from tamesu.channels import position_channels
+from tamesu.channels import position_channels, position_numbers
 from tamesu.draws import Draws, make_draws
 from tamesu.feed import Feed
 from tamesu.fields import Field
@@ -39,6 +39,7 @@ class Batch:
 
     Attributes:
         pictures: By group of channels (see `stacks`), uint8, uint16 or float32; NaN: no reading.  (b, h, w, c)
+            Where the feed `tells_places`, those of position are (b, 2, 4).
         table: Numbers, standardised.  (b, f) float32
         categories: Codes for embeddings.  (b, g) int64
         targets: By target, encoded, as the loss takes it; empty when scoring.
@@ -250,7 +251,10 @@ def channel_groups(feed: Feed, pictures: Mapping[str, NDArray[Any]], maps: Mappi
         out[name] = depth_channels(values, maps[name], feed.fields[name], feed.channels)
     if feed.channels.places:
         main = [name for name in pictures if stack_of(name, feed.fields, feed.given, feed.fusion) == name]
-        out |= {position_group(name): position_channels(maps[name], feed.size, feed.channels) for name in main}
+        for name in main:
+            own = maps[name]
+            seen = position_numbers(own) if feed.tells_places else position_channels(own, feed.size, feed.channels)
+            out[position_group(name)] = seen
     return out
 
 

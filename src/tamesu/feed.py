@@ -56,6 +56,7 @@ class Feed:
         weights: How often each row is drawn, as a factor; None: all once.  (n,)
         classes: The class each row is balanced by; None where none is.  (n,)
         strength: How much stronger than written each row is varied; None: as written.  (n,)
+        tells_places: Where pixels are is told as numbers (see `channels.position_numbers`), not shown as planes.
         ranges: What is black and what is white, by picture field; from the type where not named.
     """
 
@@ -82,6 +83,7 @@ class Feed:
     weights: NDArray[np.float64] | None = None
     classes: NDArray[np.int64] | None = None
     strength: NDArray[np.float64] | None = None
+    tells_places: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -22,6 +22,7 @@ MAY_DIFFER = (
     *("mirror", "turn", "angles", "tolerance_deg", "pasted", "merge", "loss"),
     *("range", "order", "unit", "within", "learn", "rising", "laws", "width", "once", "in_order"),
 )
+SAME_VALUES = ({"numbers", "shares"},)  # kinds whose values are the same, and what is known of them is not
 SAME_FOR_BOTH = ("data", "folds", "metric", "name", "lang", "verdict", "draft", "ideas")
 MAX_ARMS = 100  # arms one idea may expand to: more is a typing error, or a search that this tool is not for
 VALUE_CHARACTERS = 28
@@ -178,6 +179,7 @@ def _forbidden(config: StudyConfig | None, patch: Mapping[str, Any]) -> Iterator
             elif (
                 old.target
                 and key not in MAY_DIFFER
+                and not (key == "kind" and any({value, old.kind} <= kinds for kinds in SAME_VALUES))
                 and key in FIELD_MODELS[old.kind].model_fields
                 and value != getattr(old, key)
             ):

@@ -91,14 +91,16 @@ class Maps:
         return 4 * self.mirrored + self.turns
 
     @cached_property
-    def is_whole_pixel(self) -> bool:
-        """Every map moves whole pixels onto whole pixels: nothing needs interpolation."""
+    def moves_whole_pixels(self) -> NDArray[np.bool_]:
+        """Which maps move whole pixels onto whole pixels: nothing needs interpolation.  (b,)"""
         linear, shift = self.matrix[:, :2, :2], self.matrix[:, :2, 2]
-        return bool(
-            np.isin(linear, (-1.0, 0.0, 1.0)).all()
-            and (np.abs(linear).sum(axis=2) == 1).all()
-            and (shift == np.rint(shift)).all()
-        )
+        is_turned = np.isin(linear, (-1.0, 0.0, 1.0)).all(axis=(1, 2)) & (np.abs(linear).sum(axis=2) == 1).all(axis=1)
+        return is_turned & (shift == np.rint(shift)).all(axis=1)  # type: ignore[no-any-return]
+
+    @property
+    def is_whole_pixel(self) -> bool:
+        """Every map moves whole pixels onto whole pixels."""
+        return bool(self.moves_whole_pixels.all())
 
 
 def whole_frames(sources: ArrayLike, size: Size, resize: Resize = "stretch") -> Maps:

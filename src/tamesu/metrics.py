@@ -220,9 +220,11 @@ VECTOR_MSE = _row_mean("vector_mse", row_losses.squared_distance_rows, "target^2
 VECTOR_RMSE = _root("vector_rmse", row_losses.squared_distance_rows, "target", kinds=VECTOR, mean_behind=VECTOR_MSE)
 SHARES_KL = _row_mean("shares_kl", row_losses.divergence_rows, "nats", SHARES)
 SHARES_MAE = _row_mean("shares_mae", row_losses.mean_absolute_rows, "target", SHARES)
-MCMAE = _row_mean("mcmae", row_losses.mean_absolute_rows, "target", NUMBERS)
-MCMSE = _row_mean("mcmse", row_losses.mean_squared_rows, "target^2", NUMBERS)
-MCRMSE = Metric("mcrmse", scores.mean_column_rmse, "target", False, NUMBERS, scores.mean_column_rmse_rows, mean_behind=MCMSE)
+MCMAE = _row_mean("mcmae", row_losses.mean_absolute_rows, "target", NUMBERS | SHARES)
+MCMSE = _row_mean("mcmse", row_losses.mean_squared_rows, "target^2", NUMBERS | SHARES)
+MCRMSE = Metric(
+    "mcrmse", scores.mean_column_rmse, "target", False, NUMBERS | SHARES, scores.mean_column_rmse_rows, mean_behind=MCMSE
+)
 POINT_ERROR = _row_mean("point_error", row_losses.point_rows, "px", POINTS)
 STEPS_LOG_LOSS = _row_mean("steps_log_loss", step_scores.steps_log_loss_rows, "nats", STEPS)
 STEPS_ACCURACY = _row_mean("steps_accuracy", step_scores.steps_accuracy_rows, "fraction", STEPS, higher_is_better=True)

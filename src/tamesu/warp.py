@@ -185,7 +185,7 @@ def _view_images(
 ) -> NDArray[Any]:
     shapes = pictures.sizes(rows)
     fills = (resize == "stretch") | (shapes == size).all(axis=1)
-    is_whole = fills if inner is None else fills & _moves_whole_pixels(inner)
+    is_whole = fills if inner is None else fills & inner.moves_whole_pixels
     if is_whole.all():
         return _shifted(pictures, rows, inner, size, border)
     out = np.empty((len(rows), *size, pictures.channels), dtype=pictures.dtype)
@@ -210,13 +210,6 @@ def _shifted(pictures: Pictures, rows: NDArray[np.int64], inner: Maps | None, si
         for i, one in enumerate(read):
             many[i] = resize_picture(one, size)
     return many if inner is None else shift_many(many, inner, border)
-
-
-def _moves_whole_pixels(maps: Maps) -> NDArray[np.bool_]:
-    """Which maps need no interpolation.  (b,)"""
-    linear, shift = maps.matrix[:, :2, :2], maps.matrix[:, :2, 2]
-    is_turned = np.isin(linear, (-1.0, 0.0, 1.0)).all(axis=(1, 2)) & (np.abs(linear).sum(axis=2) == 1).all(axis=1)
-    return is_turned & (shift == np.rint(shift)).all(axis=1)
 
 
 def _full(shapes: NDArray[np.int64], inner: Maps | None, size: Size, resize: Resize) -> Matrices:

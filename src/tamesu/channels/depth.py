@@ -18,13 +18,15 @@ original, it is those pixels' own places that are computed with.
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.channels.rays import Linear, Plane, Rays, make_rays
+from tamesu.channels.rays import Chain, Frame, Rays, differences, make_frames, moved
 from tamesu.check_depth import NEED_CAMERA
 from tamesu.errors import ConfigError
 from tamesu.fields import DepthField
@@ -45,6 +47,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 # Surfaces seen at a flatter angle give a depth camera nothing to measure; what looks like one is a jump from one object to
 # another. Nguyen, Izadi & Lovell (2012), Modeling Kinect Sensor Noise: readings beyond 80 degrees are not to be used.
 STEEPEST_DEG = 85.0
+STRIP_PIXELS = 2**15  # planes of 128 KB: about eight are in use at a time, and a core has a megabyte close by
 FLATTEST = math.cos(math.radians(STEEPEST_DEG)) ** 2
 
 
@@ -80,15 +83,24 @@ def make_channels(values: Depth, maps: Maps, field: DepthField, wanted: tuple[st
     out = np.empty((b, h, w, len(channel_names(wanted))), dtype=np.float32)
     names = channel_names(wanted)
     camera = field.camera if set(NEED_CAMERA) & set(wanted) else None
+    looks_around = camera is not None or "gradient" in wanted
+    frames = make_frames(maps, (h, w), camera, field.resample == "nearest") if looks_around else repeat(None, b)
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 makes the NaN of a hole
-        for i in range(b):
-            depth = np.ascontiguousarray(values[i, :, :, 0], dtype=np.float32)
-            rays = None
-            if camera is not None or "gradient" in wanted:
-                rays = make_rays(maps[i : i + 1], (h, w), camera, field.resample == "nearest")
-            planes = _planes(depth, rays, field, wanted)
-            cv2.merge([planes[name] for name in names], out[i])
+        for depth, frame, made in zip(values[:, :, :, 0], frames, out, strict=True):
+            for rows, seen in _strips(h, w, frame):
+                part = np.ascontiguousarray(depth[seen], dtype=np.float32)
+                planes = _planes(part, None if frame is None else frame.rays(seen), field, wanted)
+                cv2.merge([planes[name][rows.start - seen.start :][: rows.stop - rows.start] for name in names], made[rows])
     return out
+
+
+def _strips(h: int, w: int, frame: Frame | None) -> Iterator[tuple[slice, slice]]:
+    """Rows that are computed at once, and those that must be seen for it: so few that their planes stay near the processor."""
+    halo = 0 if frame is None else frame.reach + frame.blur
+    step = max(STRIP_PIXELS // w, 4 * halo, 1)
+    for start in range(0, h, step):
+        stop = min(h, start + step)
+        yield slice(start, stop), slice(max(0, start - halo), min(h, stop + halo))
 
 
 def _check(field: DepthField, wanted: tuple[str, ...]) -> None:
@@ -115,30 +127,38 @@ def _planes(depth: Depth, rays: Rays | None, field: DepthField, wanted: tuple[st
         return planes
     if rays.x is not None and rays.y is not None:
         planes["x"], planes["y"] = metres * rays.x, metres * rays.y
-    clear = partial(_without_blur, valid=valid, rays=rays)
-    if "normals" in wanted:
-        planes["normal_x"], planes["normal_y"], planes["normal_z"] = _normals(clear(planes["inverse"]), rays)
-    if "gradient" in wanted:
-        planes["gradient_x"], planes["gradient_y"] = _gradient(clear(metres), rays)
-    if rays.reach > 1:  # differences must not reach across a hole
-        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * rays.reach + 1, 2 * rays.reach + 1))
-        whole = cv2.erode(valid, cross)
-        whole = np.divide(whole, whole)
-        for name in {"normal_x", "normal_y", "normal_z", "gradient_x", "gradient_y"} & set(planes):
-            planes[name] *= whole
+    if {"normals", "gradient"} & set(wanted):
+        whole = _whole(valid, rays)
+        if "normals" in wanted:
+            planes["normal_x"], planes["normal_y"], planes["normal_z"] = _normals(planes["inverse"], whole, rays)
+        if "gradient" in wanted:
+            planes["gradient_x"], planes["gradient_y"] = _gradient(metres, whole, rays)
     return planes
 
 
-def _without_blur(plane: Depth, valid: Depth, rays: Rays) -> Depth:
-    """NaN where the distance may have been interpolated without a neighbour that is a hole or lies beyond the picture."""
+def _whole(valid: Depth, rays: Rays) -> Depth:
+    """1 where a slope can be told, else 0: at a pixel itself, its neighbours on four sides and all between, inside the frame.
+
+    Where distances may have been interpolated without a neighbour that is a hole or lies beyond the picture, they are none.
+    """
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * rays.reach + 1, 2 * rays.reach + 1))
+    whole = _eroded(valid, cross)
     if rays.among is None:
-        return plane
+        return whole
     side = 2 * rays.blur + 1
-    inside = cv2.erode(valid, np.ones((side, side), dtype=np.uint8)) * rays.among
-    return np.divide(plane * inside, inside)
+    clear = cv2.erode(valid, np.ones((side, side), dtype=np.uint8)) * rays.among
+    used = np.zeros_like(cross)
+    used[rays.reach, :: rays.reach] = used[:: rays.reach, rays.reach] = 1
+    return np.minimum(whole, _eroded(clear, used))
 
 
-def _normals(inverse: Depth, rays: Rays) -> tuple[Depth, Depth, Depth]:
+def _eroded(mask: Depth, element: NDArray[Any]) -> Depth:
+    """Beyond the frame there is nothing."""
+    eroded: Any = cv2.erode(mask, element, borderType=cv2.BORDER_CONSTANT, borderValue=0)  # type: ignore[call-overload]
+    return np.asarray(eroded, dtype=np.float32)
+
+
+def _normals(inverse: Depth, whole: Depth, rays: Rays) -> tuple[Depth, Depth, Depth]:
     """Normals of length 1 towards the camera.
 
     On a plane n · X = d, the place X that a pixel shows is its ray r times its distance z, so d / z = n · r: the inverse
@@ -150,47 +170,32 @@ def _normals(inverse: Depth, rays: Rays) -> tuple[Depth, Depth, Depth]:
         raise ValueError("normals need a camera")  # which the caller made sure of
     x, y = _sloped(inverse, rays.reach, rays.tilt)
     z = inverse - rays.x * x
-    z -= rays.y * y
+    part = rays.y * y
+    z -= part
     squares = x * x
-    squares += y * y
-    squares += z * z
+    squares += np.multiply(y, y, out=part)
+    squares += np.multiply(z, z, out=part)
     # the cosine of the angle to the ray is n · r / (|n| |r|), and n · r the inverse distance
-    seen = inverse * inverse
+    seen = np.multiply(inverse, inverse, out=part)
     seen /= rays.length_squared
-    is_seen = (seen >= np.float32(FLATTEST) * squares).astype(np.float32)
+    is_seen = (seen >= np.float32(FLATTEST) * squares) * whole
     np.sqrt(squares, out=squares)
-    np.divide(-is_seen, squares, out=squares)  # towards the camera
-    squares /= is_seen  # 0 / 0
+    squares *= -is_seen  # towards the camera
+    np.divide(is_seen, squares, out=squares)  # 0 / 0
     x *= squares
     y *= squares
     z *= squares
     return x, y, z
 
 
-def _gradient(metres: Depth, rays: Rays) -> tuple[Depth, Depth]:
+def _gradient(metres: Depth, whole: Depth, rays: Rays) -> tuple[Depth, Depth]:
     x, y = _sloped(metres, rays.reach, rays.slope)
-    hole = metres * np.float32(0)  # 0, or NaN without a reading in the middle
-    hole += x * np.float32(0)
-    hole += y * np.float32(0)
-    x += hole
-    y += hole
+    known = np.divide(whole, whole)  # 0 / 0
+    x *= known
+    y *= known
     return x, y
 
 
-def _sloped(plane: Depth, reach: int, slopes: Linear) -> tuple[Depth, Depth]:
+def _sloped(plane: Depth, reach: int, slopes: Chain) -> tuple[Depth, Depth]:
     """Differences between the neighbours left and right, above and below, made slopes; NaN where one is missing."""
-    h, w = plane.shape
-    right, down = np.full_like(plane, np.nan), np.full_like(plane, np.nan)
-    if w > 2 * reach:
-        np.subtract(plane[:, 2 * reach :], plane[:, : -2 * reach], out=right[:, reach : w - reach])
-    if h > 2 * reach:
-        np.subtract(plane[2 * reach :], plane[: -2 * reach], out=down[reach : h - reach])
-    return _combined(slopes[0], right, down), _combined(slopes[1], right, down)
-
-
-def _combined(row: tuple[Plane | None, Plane | None], right: Depth, down: Depth) -> Depth:
-    if row[0] is None or row[1] is None:
-        return down * row[1] if row[1] is not None else right * row[0]  # type: ignore[operator]  # one of them is there
-    out = right * row[0]
-    out += down * row[1]
-    return out
+    return moved(slopes, differences(plane, 1, reach), differences(plane, 0, reach))

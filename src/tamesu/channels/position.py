@@ -48,7 +48,7 @@ def position_channels(maps: Maps, size: Size, settings: ChannelsConfig) -> NDArr
         Tancik et al. (2020), Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains.
     """
     out = np.empty((len(maps), *size, len(position_names(settings))), dtype=np.float32)
-    parts = [_parts(maps, size, axis) for axis in (0, 1)]
+    parts = _parts(maps, size)
     for i in range(len(maps)):
         own = [(across[i], down[i]) for across, down in parts]
         cv2.merge(list(_planes(own, maps.source[i], size, settings)), out[i])
@@ -71,16 +71,34 @@ def _planes(parts: list[Parts], source: NDArray[np.int64], size: Size, settings:
         yield _border(parts, source)
 
 
-def _parts(maps: Maps, size: Size, axis: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the columns and the rows of a frame add to the original's x or y, -1 to 1: one number a pixel is their sum.
+def position_numbers(maps: Maps) -> NDArray[np.float32]:
+    """What all channels of position follow from: the original's x and y, -1 to 1, as they go along the frame.
 
-    (b, w) and (b, h)
+    Args:
+        maps: From pixels of the originals to those of the frame.
+
+    Returns:
+        Of x and of y: a column's share, a row's share, the value at the first pixel, and half that side of the original as a
+        share of half its shorter side.  (b, 2, 4)
     """
-    back = maps.inverse.matrix[:, axis]
-    side = maps.source[:, 1 - axis].astype(np.float64)[:, None]
-    across = (2 * back[:, 0:1] * np.arange(size[1])) / side
-    down = (2 * (back[:, 1:2] * np.arange(size[0]) + back[:, 2:3]) + 1) / side - 1
-    return across.astype(np.float32), down.astype(np.float32)
+    return _affine(maps).astype(np.float32)
+
+
+def _affine(maps: Maps) -> NDArray[np.float64]:
+    side = maps.source[:, ::-1].astype(np.float64)
+    out = np.empty((len(maps), 2, 4))
+    out[:, :, :3] = 2 * maps.inverse.matrix[:, :2] / side[:, :, None]
+    out[:, :, 2] += 1 / side - 1
+    out[:, :, 3] = side / side.min(axis=1, keepdims=True)
+    return out
+
+
+def _parts(maps: Maps, size: Size) -> list[Parts]:
+    """What the columns and the rows of a frame add to the original's x and to its y: (b, w) and (b, h) of each."""
+    numbers = _affine(maps)
+    across = (numbers[:, :, 0:1] * np.arange(size[1])).astype(np.float32)
+    down = (numbers[:, :, 1:2] * np.arange(size[0]) + numbers[:, :, 2:3]).astype(np.float32)
+    return [(across[:, axis], down[:, axis]) for axis in (0, 1)]
 
 
 def _waves(across: Line, down: Line) -> tuple[Plane, Plane]:

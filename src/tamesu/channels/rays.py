@@ -1,27 +1,33 @@
-"""Which place of the original each pixel of a frame shows, the ray through it, and how differences become slopes there."""
+"""Which place of the original each pixel of a frame shows, the ray through it, and how differences become slopes there.
+
+A `Frame` is what there is to know of a map at once; `Frame.rays` works it out for some rows of pixels.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.maps import Maps, Size
+from tamesu.maps import Maps, Matrices, Size
 from tamesu.resample import scales, warp_ids
 
 Plane = NDArray[np.float32]  # (h, w), or of length 1 along a side where nothing changes
 Wide = NDArray[Any]  # such planes before they are made single: float64, or float32 where they are whole numbers
-Linear = tuple[tuple[Any, Any], tuple[Any, Any]]  # of planes; None: 0 everywhere
+Linear = tuple[tuple[Any, Any], tuple[Any, Any]]  # of planes, or of numbers that are the same everywhere; None: 0 everywhere
+Chain = tuple[Linear, ...]  # one matrix after the other
 Camera = tuple[float, float, float, float]
-N_KEPT = 4  # frames remembered: pictures of one size that are scored all have the same
+N_KEPT = 4  # sizes of pictures whose pixels' numbers are remembered
 ROUNDING = 1e-9
 
 
 class Rays(NamedTuple):
-    """What a frame shows of one picture, whatever its distances are.
+    """What some rows of a frame show of one picture, whatever its distances are.
 
     Attributes:
         x: Of the ray through each pixel at distance 1, along the frame's axes; None without a camera.
@@ -37,56 +43,137 @@ class Rays(NamedTuple):
     x: Plane | None
     y: Plane | None
     length_squared: Plane | None
-    slope: Linear
-    tilt: Linear | None
+    slope: Chain
+    tilt: Chain | None
     reach: int
     blur: int
     among: Plane | None
 
 
-def make_rays(one: Maps, size: Size, camera: Camera | None, is_nearest: bool) -> Rays:
-    """The rays of one picture.
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """How a frame shows one picture.
+
+    Attributes:
+        x: The original's x at each pixel: planes or lines of pixels whose sum it is.
+        y: The same.
+        source: Height and width of the original.
+        camera: fx, fy, cx, cy in pixels of the original.
+        turn: The mirror and the rotation of the map.  (2, 2)
+        back: Makes differences along the frame's rows and columns slopes along the original's axes; None: as the places go.
+        reach: See `Rays`.
+        blur: The same.
+    """
+
+    x: tuple[Wide, ...]
+    y: tuple[Wide, ...]
+    source: Size
+    camera: Camera | None
+    turn: Matrices
+    back: Linear | None
+    reach: int
+    blur: int
+
+    def rays(self, rows: slice) -> Rays:
+        """Of these rows of pixels; where the outermost ones show no differences beyond them."""
+        x, y = _rows_of(self.x, rows), _rows_of(self.y, rows)
+        back = _gradients(_sum(x), _sum(y), self.reach) if self.back is None else self.back
+        among = _among_pixels(_sum(x), _sum(y), self.source) if self.blur else None
+        slope = _chain(_constant(self.turn), back)
+        if self.camera is None:
+            return Rays(None, None, None, slope, None, self.reach, self.blur, among)
+        fx, fy, cx, cy = self.camera
+        ray_x, ray_y = _rays(_constant(self.turn / [fx, fy]), _shifted(x, cx), _shifted(y, cy))
+        squared = ray_x * ray_x + ray_y * ray_y
+        squared += 1
+        tilt = _chain(_constant(self.turn * [fx, fy]), back)
+        return Rays(ray_x, ray_y, squared, slope, tilt, self.reach, self.blur, among)
+
+
+def make_frames(maps: Maps, size: Size, camera: Camera | None, is_nearest: bool) -> Iterator[Frame]:
+    """One a picture.
 
     Args:
-        one: From pixels of the original to those of the frame; of length 1.
+        maps: From pixels of the originals to those of the frame.
         size: Height and width of the frame.
         camera: fx, fy, cx, cy in pixels of the original.
         is_nearest: Pixels of the frame are copies of the nearest of the original; else they are interpolated.
     """
-    h0, w0 = (int(side) for side in one.source[0])
-    matrix = np.ascontiguousarray(one.matrix[0], dtype=np.float64)
-    return _rays(matrix.tobytes(), (h0, w0), size, camera, is_nearest)
+    largest = np.ceil(scales(maps.matrix).max(axis=1) - ROUNDING).astype(np.int64)  # pixels for one of the original, at most
+    sources, all_back = maps.source.tolist(), maps.inverse.matrix
+    for i, (matrix, shown) in enumerate(zip(maps.matrix, largest.tolist(), strict=True)):
+        is_whole = bool(maps.moves_whole_pixels[i])
+        source = sources[i][0], sources[i][1]
+        reach = max(1, shown)  # nearer ones may be copies of the same pixel, or interpolated between the same two
+        is_copied = is_nearest and not is_whole
+        x, y = _copied_places(source, matrix, size) if is_copied else _places(all_back[i], size)
+        # by the chain rule: from differences in the frame to slopes along the original's axes
+        back = None if is_copied else _constant(matrix[:2, :2].T / (2 * reach))
+        blur = 0 if is_nearest or is_whole else max(1, math.ceil(shown / 2))
+        yield Frame(x, y, source, camera, maps.orthogonal[i], back, reach, blur)
 
 
-@lru_cache(maxsize=N_KEPT)
-def _rays(matrix: bytes, source: Size, size: Size, camera: Camera | None, is_nearest: bool) -> Rays:
-    one = Maps(np.frombuffer(matrix).reshape(1, 3, 3), np.array([source]), np.array([size]))
-    is_copied = is_nearest and not one.is_whole_pixel
-    shown = math.ceil(float(scales(one.matrix).max()) - ROUNDING)  # pixels of the frame for one of the original, at most
-    reach = max(1, shown)  # nearer ones may be copies of the same pixel, or interpolated between the same two
-    places = _copied_places(one, size) if is_copied else _places(one, size)
-    # by the chain rule: from differences in the frame to slopes along the original's axes
-    back = _gradients(*places, reach) if is_copied else _constant(one.matrix[0, :2, :2].T / (2 * reach))
-    turn = one.orthogonal[0]
-    slope = _product(_constant(turn), back)
-    is_mixed = not (is_nearest or one.is_whole_pixel)
-    blur = max(1, math.ceil(shown / 2)) if is_mixed else 0
-    among = _among_pixels(*places, source) if is_mixed else None
-    if camera is None:
-        return Rays(None, None, None, _single(slope), None, reach, blur, among)
-    fx, fy, cx, cy = camera
-    rays = _product(_constant(turn), (((places[0] - cx) / fx, None), ((places[1] - cy) / fy, None)))
-    x, y = rays[0][0].astype(np.float32), rays[1][0].astype(np.float32)
-    tilt = _product(_constant(turn @ np.diag([fx, fy])), back)
-    return Rays(x, y, x * x + y * y + 1, _single(slope), _single(tilt), reach, blur, among)
+def moved(chain: Chain, x: Any, y: Any) -> tuple[Any, Any]:
+    """A vector at every pixel, multiplied by one matrix after the other; whole planes are used up."""
+    for (a, b), (c, d) in chain:
+        if x.shape != y.shape or 1 in x.shape or any(one is None for one in (a, b, c, d)):
+            x, y = _sum_of(x, a, y, b), _sum_of(x, c, y, d)
+            continue
+        first, second = x * a, y * b  # whole planes: memory that is new costs as much as what is done with it
+        first += second
+        np.multiply(y, d, out=second)
+        x *= c
+        second += x
+        x, y = first, second
+    return x, y
 
 
-def _places(one: Maps, size: Size) -> tuple[Wide, Wide]:
-    """x and y of the original at each pixel of the frame."""
-    back = one.inverse.matrix[0]
-    frame = ((np.arange(size[1])[None, :], None), (np.arange(size[0])[:, None], None))
-    moved = _product(_constant(back[:2, :2]), frame)
-    return moved[0][0] + back[0, 2], moved[1][0] + back[1, 2]
+def differences(plane: Wide, axis: int, reach: int) -> Wide:
+    """Between the pixels `reach` to either side; NaN where one of them lies beyond the frame."""
+    lines, n = (plane, plane.shape[0]) if axis == 0 else (plane.T, plane.shape[1])
+    out = np.empty_like(plane)
+    made = out if axis == 0 else out.T
+    inside = slice(reach, max(reach, n - reach))
+    np.subtract(lines[2 * reach :], lines[: max(0, n - 2 * reach)], out=made[inside])
+    made[:reach] = made[inside.stop :] = np.nan
+    return out
+
+
+def _sum_of(x: Any, a: Any, y: Any, b: Any) -> Any:
+    return y * b if a is None else x * a if b is None else x * a + y * b
+
+
+def _rows_of(parts: tuple[Wide, ...], rows: slice) -> tuple[Wide, ...]:
+    return tuple(part[rows] if len(part) > 1 else part for part in parts)
+
+
+def _sum(parts: tuple[Wide, ...]) -> Wide:
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _shifted(parts: tuple[Wide, ...], by: float) -> tuple[Wide, ...]:
+    return (parts[0] - parts[0].dtype.type(by), *parts[1:])
+
+
+def _rays(matrix: Linear, x: tuple[Wide, ...], y: tuple[Wide, ...]) -> tuple[Plane, Plane]:
+    """The matrix times (x, y), of parts that are added up last: lines are less work than planes."""
+    if len(x) == len(y) == 2:
+        parts = [moved((matrix,), one, other) for one, other in zip(x, y, strict=True)]
+        (ray_x, more_x), (ray_y, more_y) = (tuple(_single(part) for part in both) for both in zip(*parts, strict=True))
+        return ray_x + more_x, ray_y + more_y
+    ray_x, ray_y = moved((matrix,), x[0], y[0])
+    return _single(ray_x), _single(ray_y)
+
+
+def _places(back: Matrices, size: Size) -> tuple[tuple[Wide, ...], tuple[Wide, ...]]:
+    """x and y of the original at each pixel of the frame: of its columns and of its rows, or of one of them alone."""
+    h, w = size
+    linear = np.where(np.abs(back[:2, :2]) < ROUNDING, 0, back[:2, :2])
+    across, down = linear[:, :1] * np.arange(w), linear[:, 1:] * np.arange(h) + back[:2, 2:]  # (2, w), (2, h)
+    if (np.count_nonzero(linear, axis=1) == 1).all():  # rows and columns by themselves
+        x, y = ((across[k][None, :] + back[k, 2],) if linear[k, 0] else (down[k][:, None],) for k in (0, 1))
+        return x, y
+    return (across[0][None, :], down[0][:, None]), (across[1][None, :], down[1][:, None])
 
 
 def _among_pixels(x: Wide, y: Wide, source: Size) -> Plane:
@@ -94,21 +181,26 @@ def _among_pixels(x: Wide, y: Wide, source: Size) -> Plane:
     return (inside[0] & inside[1]).astype(np.float32)
 
 
-def _copied_places(one: Maps, size: Size) -> tuple[Wide, Wide]:
+def _copied_places(source: Size, matrix: Matrices, size: Size) -> tuple[tuple[Wide], tuple[Wide]]:
     """x and y of the pixel of the original that each pixel of the frame is a copy of; NaN where the original does not reach."""
-    h0, w0 = (int(side) for side in one.source[0])
-    matrix = one.matrix[0]
+    h0, w0 = source
     linear = np.where(np.abs(matrix[:2, :2]) < ROUNDING, 0, matrix[:2, :2])
     if (np.count_nonzero(linear, axis=1) == 1).all():  # rows and columns by themselves: the same copies from a line of pixels
         goes = np.abs(linear).argmax(axis=0)  # which side of the frame the original's x and y lie along
-        return _copied_line(w0, matrix, 0, int(goes[0]), size), _copied_line(h0, matrix, 1, int(goes[1]), size)
-    x = np.tile(np.arange(w0, dtype=np.float32), (h0, 1))
-    y = np.repeat(np.arange(h0, dtype=np.float32)[:, None], w0, axis=1)
+        return (_copied_line(w0, matrix, 0, int(goes[0]), size),), (_copied_line(h0, matrix, 1, int(goes[1]), size),)
     # each by itself, as distances are: OpenCV rounds two channels otherwise than one
-    return warp_ids(x[:, :, None], matrix, size, np.nan)[:, :, 0], warp_ids(y[:, :, None], matrix, size, np.nan)[:, :, 0]
+    x, y = (warp_ids(plane, matrix, size, np.nan)[:, :, 0] for plane in _numbered(h0, w0))
+    return (x,), (y,)
 
 
-def _copied_line(side: int, matrix: NDArray[np.float64], axis: int, goes: int, size: Size) -> Wide:
+@lru_cache(maxsize=N_KEPT)
+def _numbered(h: int, w: int) -> tuple[Plane, Plane]:
+    """x and y of every pixel.  (h, w, 1) each"""
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    return x[:, :, None], y[:, :, None]
+
+
+def _copied_line(side: int, matrix: Matrices, axis: int, goes: int, size: Size) -> Wide:
     """The original's x or y (`axis` 0 or 1) in a map without rotation, which shows it along a side of the frame.
 
     (1, w) or (h, 1)
@@ -123,32 +215,39 @@ def _copied_line(side: int, matrix: NDArray[np.float64], axis: int, goes: int, s
 
 def _gradients(x: Wide, y: Wide, reach: int) -> Linear:
     """The inverse of the transposed derivative of the places shown, taken across `2 * reach` pixels."""
-    x_across, x_down, y_across, y_down = _across(x, 1, reach), _across(x, 0, reach), _across(y, 1, reach), _across(y, 0, reach)
-    with np.errstate(divide="ignore", invalid="ignore"):  # where the original does not reach there is no reading either
-        if x_down is None and y_across is None:
-            return (1 / x_across, None), (None, 1 / y_down)
-        if x_across is None and y_down is None:
-            return (None, 1 / x_down), (1 / y_across, None)
-        area = x_across * y_down - x_down * y_across
-        return (y_down / area, -y_across / area), (-x_down / area, x_across / area)
+    (x_down, x_across), (y_down, y_across) = ([_change(plane, axis, reach) for axis in (0, 1)] for plane in (x, y))
+    if x_down is None and y_across is None:
+        return (1 / x_across, None), (None, 1 / y_down)
+    if x_across is None and y_down is None:
+        return (None, 1 / x_down), (1 / y_across, None)
+    area = x_across * y_down
+    area -= x_down * y_across
+    np.reciprocal(area, out=area)  # where the original does not reach there is no reading either
+    y_down *= area
+    x_across *= area
+    np.negative(area, out=area)
+    y_across *= area
+    x_down *= area
+    return (y_down, y_across), (x_down, x_across)
 
 
-def _across(plane: Wide, axis: int, reach: int) -> Any:
-    """Differences between the pixels `reach` to either side, NaN where one of them is missing; None where nothing changes."""
-    if plane.shape[axis] == 1:
-        return None
-    out = np.full_like(plane, np.nan)
-    n = plane.shape[axis]
-    if n > 2 * reach:
-        lines, inside = np.moveaxis(plane, axis, 0), np.moveaxis(out, axis, 0)
-        np.subtract(lines[2 * reach :], lines[: -2 * reach], out=inside[reach:-reach])
-    return out
+def _change(plane: Wide, axis: int, reach: int) -> Any:
+    """Its differences; None where nothing changes."""
+    return None if plane.shape[axis] == 1 else differences(plane, axis, reach)
 
 
-def _constant(matrix: Wide) -> Linear:
+def _constant(matrix: Matrices) -> Linear:
     """A matrix that is the same everywhere."""
-    (a, b), (c, d) = ((None if abs(one) < ROUNDING else np.full((1, 1), one) for one in row) for row in matrix)
+    (a, b), (c, d) = ((None if abs(one) < ROUNDING else float(one) for one in row) for row in matrix)
     return (a, b), (c, d)
+
+
+def _chain(left: Linear, right: Linear) -> Chain:
+    """One after the other where the first is of whole planes, which are dear to multiply; else their product."""
+    if all(np.ndim(one) == 2 and min(np.shape(one)) > 1 for row in right for one in row):
+        return right, left
+    (a, b), (c, d) = ((None if one is None else _single(one) for one in row) for row in _product(left, right))
+    return (((a, b), (c, d)),)
 
 
 def _product(left: Linear, right: Linear) -> Linear:
@@ -161,6 +260,5 @@ def _product(left: Linear, right: Linear) -> Linear:
     return (entry(0, 0), entry(0, 1)), (entry(1, 0), entry(1, 1))
 
 
-def _single(linear: Linear) -> Linear:
-    (a, b), (c, d) = ((None if one is None else np.asarray(one, dtype=np.float32) for one in row) for row in linear)
-    return (a, b), (c, d)
+def _single(plane: Any) -> Any:
+    return np.asarray(plane, dtype=np.float32)

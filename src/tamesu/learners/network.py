@@ -111,6 +111,10 @@ class FittedNetwork(ABC):
     def save_network(self, folder: Path) -> None:
         """Writes the network in its framework's own format, which holds no code."""
 
+    def feed_of(self, rows: Dataset) -> Feed:
+        """Rows to be predicted, ready for batches."""
+        return tta_feed(make_feed(rows, self.recipe, self.inputs, {}, self.series), rows, self.recipe, self.inputs)
+
     def count_threads(self) -> int:
         """Threads that make batches ahead."""
         return self.n_threads
@@ -128,7 +132,7 @@ class FittedNetwork(ABC):
         Raises:
             FitError: A prediction is not finite.
         """
-        feed = tta_feed(make_feed(rows, self.recipe, self.inputs, {}, self.series), rows, self.recipe, self.inputs)
+        feed = self.feed_of(rows)
         views = [self._predict_view(feed, inner, rows) for inner in tta_views(feed, self.recipe.tta, self.judged)]
         if len(views) == 1:
             return views[0]

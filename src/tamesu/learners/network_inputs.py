@@ -47,6 +47,7 @@ def input_shape(feed: Feed, inputs: FittedInputs) -> InputShape:
         holes=tuple(name for name, one in given.items() if has_depth_channels(one, feed.channels)),
         feature_fields=inputs.feature_fields,
         category_fields=feed.inputs.category_names,
+        places=feed.channels.model_dump(include={"coords", "fourier", "border"}) if feed.channels.places else {},
     )
 
 

@@ -33,6 +33,7 @@ from tamesu.learners.torch_steps import (
     count_batch_threads,
     decay_groups,
     quiet_random_state,
+    told_places,
 )
 from tamesu.losses import loss_of
 from tamesu.nets.activations import make_activation
@@ -94,8 +95,9 @@ class TorchLearner:
         place = torch.device(device)
         with quiet_random_state(seed, place):
             ready = prepare(rows, recipe, self.make_targets)
-            feed, targets = ready.feed, ready.targets
+            targets = ready.targets
             network = self.make_network(recipe, ready.shape, targets)
+            feed = told_places(ready.feed, network)
             set_pixels(network, ready.pixels)
             training = self.make_training(network, recipe, targets, place, n_steps=self.count_steps(feed, recipe.train))
             log = [self.train_epoch(training, feed, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]

@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from tamesu.batches import Batch
 from tamesu.learners.network import FittedNetwork, load_kept
-from tamesu.learners.torch_steps import count_batch_threads
+from tamesu.learners.torch_steps import count_batch_threads, told_places
 
 if TYPE_CHECKING:
+    from tamesu.dataset import Dataset
+    from tamesu.feed import Feed
     from tamesu.learners.torch import TorchLearner
 
 
@@ -28,6 +30,9 @@ class FittedTorch(FittedNetwork):
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def feed_of(self, rows: Dataset) -> Feed:  # noqa: D102
+        return told_places(super().feed_of(rows), self.network)
 
     def count_threads(self) -> int:  # noqa: D102
         return count_batch_threads(self.device)

@@ -6,14 +6,16 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tamesu.config import DecidedTrainConfig
+from tamesu.feed import Feed
 from tamesu.learners.torch_heads import HeadWatch, HeadWeights
+from tamesu.nets.heads import Network
 from tamesu.targets import Target
 
 
@@ -129,6 +131,11 @@ def autocast(settings: DecidedTrainConfig, device: torch.device) -> contextlib.A
     if settings.precision == "auto" and device.type == "cuda":
         wanted = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
+
+
+def told_places(feed: Feed, network: nn.Module) -> Feed:
+    """The same rows; our own network works out by itself where pixels are, from less than it would be to hand it planes."""
+    return replace(feed, tells_places=isinstance(network, Network))
 
 
 def count_batch_threads(device: torch.device) -> int:

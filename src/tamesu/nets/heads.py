@@ -12,11 +12,13 @@ from tamesu.config import InputGroup, ModelConfig
 from tamesu.nets.activations import make_activation
 from tamesu.nets.backbones import make_backbone, n_early_of
 from tamesu.nets.maps import last_map, make_map_head
+from tamesu.nets.places import Places, Seen, Told
 from tamesu.nets.plans import embedding_width
 from tamesu.nets.series import SeriesBranch
 from tamesu.nets.shapes import Head, InputShape
-from tamesu.nets.stem import BalancedColumns, balance_backbone
+from tamesu.nets.stem import BalancedColumns, balance_backbone, is_placed, place_backbone
 from tamesu.nets.tiny import Tiny
+from tamesu.stacks import position_group
 
 
 class Network(nn.Module):
@@ -40,12 +42,15 @@ class Network(nn.Module):
         }
         self.head_keys = {name: f"target_{i}" for i, name in enumerate(heads)}
         self.heads_of = {name: Head(head) if isinstance(head, int) else head for name, head in heads.items()}
+        self.places = Places(shape.size, **shape.places) if shape.places else None
         n_joined = n_early = 0
         for name, groups in shape.stacks.items():
             for group, channels in groups.items():
                 self.standardise[self.group_keys[group]] = Standardise(channels, holes=group in shape.holes)
             key = self.keys[name]
             self.backbones[key], n_features = make_backbone(model, sum(groups.values()), shape.size)
+            if self.places is not None and position_group(name) in groups:
+                place_backbone(self.backbones[key])
             if model.stem == "balanced" and len(groups) > 1:
                 stem = balance_backbone(self.backbones[key], model, groups)
                 self.stems.update({} if stem is None else {key: stem})
@@ -99,15 +104,14 @@ class Network(nn.Module):
         """What the heads look at."""
         wants_maps = any(head.spread == "pixels" or head.branch == "early" for head in self.heads_of.values())
         parts, early, maps, steps = [], [], {}, {}
+        told: list[Told] = []
         for name, groups in self.stacks.items():
-            seen = [self.standardise[self.group_keys[group]](pictures[group]) for group in groups]
-            backbone, key = self.backbones[self.keys[name]], self.keys[name]
-            joined = self.stems[key](seen) if key in self.stems else seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+            backbone, joined = self.backbones[self.keys[name]], self._joined(name, groups, pictures, told)
             if wants_maps and isinstance(backbone, Tiny):
                 half, maps[name] = backbone.maps(joined)
                 early.append(half.mean(dim=(2, 3)))
                 parts.append(maps[name].mean(dim=(2, 3)))
-            elif wants_maps and (shown := last_map(backbone, joined)) is not None:
+            elif wants_maps and isinstance(joined, Tensor) and (shown := last_map(backbone, joined)) is not None:
                 features, maps[name] = shown
                 parts.append(features)
                 early.append(features)
@@ -122,6 +126,22 @@ class Network(nn.Module):
             parts.append(pooled)
             early.append(pooled)
         return Features(_joined(parts), _joined(early) if wants_maps else None, maps, steps)
+
+    def _joined(self, name: str, groups: tuple[str, ...], pictures: Mapping[str, Tensor], told: list[Told]) -> Tensor | Seen:
+        """What a stack's backbone looks at: its groups side by side, standardised and balanced.
+
+        Args:
+            told: Where the pixels of stacks before it are, which those of this one may share.
+        """
+        key, numbers = self.keys[name], [pictures[group] for group in groups if pictures[group].ndim == 3]
+        seen = [self.standardise[self.group_keys[group]](pictures[group]) for group in groups if pictures[group].ndim == 4]
+        if numbers and self.places is not None:
+            if is_placed(self.backbones[key]):
+                if not (told and numbers[0].device.type == "cpu" and torch.equal(told[-1].numbers, numbers[0])):
+                    told.append(self.places.told(numbers[0]))
+                return Seen(_joined(seen), told[-1])
+            seen.append(self.places.planes(numbers[0]))
+        return self.stems[key](seen) if key in self.stems else _joined(seen)
 
     def predict_heads(self, seen: Features) -> dict[str, Tensor]:
         """Raw outputs by target."""
@@ -220,7 +240,11 @@ class Standardise(nn.Module):
         b, h, w, c = pictures.shape
         # one row of h * (w c) numbers at a time: broadcasting over an axis of only c numbers takes eight times as long
         scale, shift = self.scale.repeat(w), (-self.mean * self.scale).repeat(w)
-        standardised = pictures.reshape(b, h, w * c).to(torch.float32, copy=True).mul_(scale).add_(shift)
+        rows = pictures.reshape(b, h, w * c)
+        if rows.dtype == torch.float32:  # one pass over new memory, which is what it costs
+            standardised = torch.addcmul(shift, rows, scale)
+        else:
+            standardised = rows.to(torch.float32).mul_(scale).add_(shift)
         if self.holes:
             standardised.nan_to_num_(0.0)
         return standardised.view(b, h, w, c).permute(0, 3, 1, 2)

@@ -1,7 +1,8 @@
 """The network's branch for series: residual 1-D convolutions with growing dilations, for which padding is not there.
 
 Every convolution sees zeros beyond a row's end, as at the end of the longest row; normalisation and pooling look at a row's
-own steps only. So a row has the same outputs however far it is padded, and a row of one step is a row like others.
+own steps only. So a row has the same outputs however far it is padded, and a row of one step is a row like others; and rows of
+unequal length can lie in one line, one after the other, with as many zeros between them as a convolution reaches.
 
 Source:
     Bai, Kolter & Koltun (2018), An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.nets.activations import make_activation
-from tamesu.nets.plans import NORM_EPSILON, NORM_MOMENTUM, STEM_WIDTH, plan_series
+from tamesu.nets.plans import DILATIONS, NORM_EPSILON, NORM_MOMENTUM, STEM_WIDTH, plan_series
+
+REACH = max(STEM_WIDTH // 2, *DILATIONS)  # steps that one convolution sees each way
 
 
 class SeriesBranch(nn.Module):
@@ -50,21 +53,35 @@ class SeriesBranch(nn.Module):
         Returns:
             (b, n_features) and (b, t, n_features).
         """
-        n_padded = values.shape[1]
+        is_step = torch.arange(values.shape[1], device=values.device) < lengths[:, None]  # (b, t)
         if values.device.type == "cpu":  # elsewhere, looking at the lengths would wait for the device
-            values = values[:, : max(1, int(lengths.max()))]
-        mask = (torch.arange(values.shape[1], device=values.device)[None] < lengths[:, None]).to(values.dtype)[:, None]
-        x = values.transpose(1, 2) * mask
+            steps = self._of_steps_in_line(values, lengths, is_step)
+        else:
+            steps = self._of_steps(values.transpose(1, 2), is_step[:, None].to(values.dtype)).transpose(1, 2)
+        mean = steps.sum(dim=1) / lengths.clamp_min(1)[:, None]
+        highest = steps.masked_fill(~is_step[:, :, None], -torch.inf).amax(dim=1)
+        highest = torch.where(lengths[:, None] > 0, highest, torch.zeros_like(highest))  # of a row without steps nothing
+        pooled = self.pool_activation(self.pool(torch.cat([mean, highest], dim=1)))
+        return pooled * (lengths[:, None] > 0), steps
+
+    def _of_steps(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(b, c, t) to (b, n_features, t); 0 where `mask` (b, 1, t) is."""
+        x = x * mask
         x = self.stem_activation(self.stem_norm(self.stem(x), mask)) * mask
         for block in self.blocks:
             x = block(x, mask)
-        n_steps = mask.sum(dim=2).clamp_min(1)
-        mean = x.sum(dim=2) / n_steps
-        highest = x.masked_fill(mask == 0, -torch.inf).amax(dim=2)
-        highest = torch.where(lengths[:, None] > 0, highest, torch.zeros_like(highest))  # of a row without steps nothing
-        pooled = self.pool_activation(self.pool(torch.cat([mean, highest], dim=1)))
-        steps = nn.functional.pad(x, (0, n_padded - x.shape[2])).transpose(1, 2)
-        return pooled * (lengths[:, None] > 0), steps
+        return x
+
+    def _of_steps_in_line(self, values: Tensor, lengths: Tensor, is_step: Tensor) -> Tensor:
+        """The same of (b, t, c), without a convolution's work where the longest row alone has steps."""
+        start = torch.cumsum(lengths + REACH, dim=0) - lengths - REACH
+        places = (start[:, None] + torch.arange(values.shape[1]))[is_step]
+        line = values.new_zeros(int(lengths.sum()) + REACH * len(lengths), values.shape[2])
+        mask = line.new_zeros(len(line)).index_fill_(0, places, 1.0)
+        seen = self._of_steps(line.index_copy(0, places, values[is_step]).T[None], mask[None, None])[0]
+        out = seen.new_zeros(*is_step.shape, seen.shape[0])
+        out[is_step] = seen.T[places]
+        return out
 
 
 class SeriesBlock(nn.Module):

@@ -19,6 +19,8 @@ class InputShape:
         holes: Groups of pictures in which NaN stands for no reading.
         feature_fields: The field each number of the table comes from; () where that does not matter.
         category_fields: The same of each category.
+        places: What is said of where pixels are, as `nets.places.Places` takes it: coords, fourier, border; {} for nothing, or
+            where it comes as planes only.
     """
 
     stacks: dict[str, dict[str, int]]
@@ -29,6 +31,7 @@ class InputShape:
     holes: tuple[str, ...] = ()
     feature_fields: tuple[str, ...] = ()
     category_fields: tuple[str, ...] = ()
+    places: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` makes the same of."""

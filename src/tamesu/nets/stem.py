@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tamesu.config import InputGroup, ModelConfig
+from tamesu.nets.places import PlacedConv2d, Seen, place_convolution
 from tamesu.nets.plans import BALANCE_MOMENTUM, LEAST_VARIANCE, PIXELS_SEEN, groups_of, number_groups
 from tamesu.nets.tiny import Tiny
 
@@ -31,6 +33,8 @@ class Balance(nn.Module):
     mean: Tensor
     n_batches: Tensor
     members: Tensor
+    together: Tensor
+    least: Tensor
     shares: Tensor
 
     def __init__(self, group_of: Sequence[int], weights: Sequence[float], n_out: int):
@@ -46,6 +50,8 @@ class Balance(nn.Module):
                 start[:, own] = nn.init.orthogonal_(torch.empty(n_out, len(own)))
         self.weight = nn.Parameter(start)
         self.register_buffer("members", members, persistent=False)  # (n_in, groups)
+        self.register_buffer("together", members @ members.T, persistent=False)  # 1 within a group, 0 between groups
+        self.register_buffer("least", LEAST_VARIANCE * torch.eye(n_in), persistent=False)
         self.register_buffer("shares", torch.tensor(weights) / sum(weights), persistent=False)
         self.register_buffer("covariance", torch.eye(n_in))
         self.register_buffer("mean", torch.zeros(n_in))
@@ -53,8 +59,7 @@ class Balance(nn.Module):
 
     def matrix(self) -> Tensor:
         """What inputs are multiplied by.  (n_out, n_in)"""
-        least = LEAST_VARIANCE * torch.eye(len(self.covariance), device=self.covariance.device)
-        within = (self.covariance + least) * (self.members @ self.members.T)  # nothing between groups
+        within = self.covariance * self.together + self.least
         variance = ((self.weight @ within) * self.weight).mean(dim=0) @ self.members  # of a group, mean over what comes out
         return self.weight * (self.members @ (self.shares / variance).sqrt())
 
@@ -102,18 +107,22 @@ class BalancedConv2d(nn.Module):
         super().__init__()
         self.balance, self.conv = balance, conv
 
-    def forward(self, joined: Tensor) -> Tensor:
+    def forward(self, joined: Tensor | Seen) -> Tensor:
         """(b, c, h, w) to (b, c', h', w')."""
         kernel = torch.einsum("okhw,kc->ochw", self.conv.weight, balance_of(self.balance, joined))
-        return self.conv._conv_forward(joined, kernel, self.conv.bias)
+        return self.conv._conv_forward(joined, kernel, self.conv.bias)  # type: ignore[arg-type]
 
 
-def balance_of(balance: Balance, pictures: Tensor) -> Tensor:
+def balance_of(balance: Balance, joined: Tensor | Seen) -> Tensor:
     """The matrix for these pictures (b, n_in, h, w), at which it looks while training.  (n_out, n_in)"""
+    pictures = joined if isinstance(joined, Tensor) else joined.pictures
     with torch.autocast(pictures.device.type, enabled=False):
         if balance.training:
             h, w = pictures.shape[2:]
-            seen = pictures[:, :, :: math.ceil(h / PIXELS_SEEN), :: math.ceil(w / PIXELS_SEEN)]
+            steps = math.ceil(h / PIXELS_SEEN), math.ceil(w / PIXELS_SEEN)
+            seen = pictures[:, :, :: steps[0], :: steps[1]]
+            if isinstance(joined, Seen):
+                seen = torch.cat([seen, joined.told.places.planes(joined.told.numbers, steps)], dim=1)
             balance.look(seen.permute(0, 2, 3, 1).flatten(0, 2))
         return balance.matrix()
 
@@ -151,11 +160,24 @@ def balance_backbone(backbone: nn.Module, model: ModelConfig, groups: Mapping[st
     stem = BalancedStem(groups, weights, sum(groups.values()), together)
     path = _first_convolution(backbone)
     conv = backbone.get_submodule(path) if path else None
-    if type(conv) is not nn.Conv2d or conv.groups != 1 or conv.in_channels != stem.out_channels:
+    if not isinstance(conv, nn.Conv2d) or type(conv) not in (nn.Conv2d, PlacedConv2d):
         return stem  # of another type, it may do more with its kernel
-    parent, _, name = path.rpartition(".")
-    setattr(backbone.get_submodule(parent), name, BalancedConv2d(stem.balance, conv))
+    if conv.groups != 1 or conv.in_channels != stem.out_channels:
+        return stem
+    backbone.set_submodule(path, BalancedConv2d(stem.balance, conv))
     return None
+
+
+def place_backbone(backbone: nn.Module) -> None:
+    """From here on its first convolution can be told where pixels are, if the backbone shows it `Seen` as it came."""
+    if isinstance(backbone, Tiny):
+        path = _first_convolution(backbone)
+        backbone.set_submodule(path, place_convolution(cast(nn.Conv2d, backbone.get_submodule(path))))
+
+
+def is_placed(backbone: nn.Module) -> bool:
+    """Whether it takes `Seen`."""
+    return isinstance(backbone, Tiny) and any(isinstance(module, PlacedConv2d) for module in backbone.stem.modules())
 
 
 def _first_convolution(backbone: nn.Module) -> str:

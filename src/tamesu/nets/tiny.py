@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tamesu.nets.activations import make_activation
+from tamesu.nets.places import Seen
 from tamesu.nets.plans import plan_blocks, plan_stages, plan_stem
 
 
@@ -38,7 +39,7 @@ class Tiny(nn.Module):
         self.n_features, self.stem_channels = channels, width
         initialise(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor | Seen) -> Tensor:
         """(b, c, h, w) to (b, n_features)."""
         features: Tensor = self.blocks(self.stem(pictures)).mean(dim=(2, 3))
         return features
@@ -52,7 +53,7 @@ class Tiny(nn.Module):
     def _half(self) -> int:
         return len(self.blocks) // 2
 
-    def maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(self, pictures: Tensor | Seen) -> tuple[Tensor, Tensor]:
         """The map half-way and the last one, whose mean is the features.  (b, c', h', w'), (b, n_features, h'', w'')"""
         early: Tensor = self.blocks[: self._half](self.stem(pictures))
         return early, self.blocks[self._half :](early)
