@@ -314,6 +314,8 @@ def test_pretrained_applications_see_pictures_as_they_were_trained_on_them(tmp_p
     found = branch({"photo": keras.ops.convert_to_tensor(pictures)}, keras.ops.ones(2)).features
     expected, found = keras.ops.convert_to_numpy(expected), keras.ops.convert_to_numpy(found)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    if name == "VGG16":  # 60 MB
+        return
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True)
     batch = {"pictures": {"photo": pictures}, "weight": np.ones(2, dtype=np.float32)}
@@ -330,18 +332,16 @@ def test_pretrained_applications_take_other_channels(tmp_path):
         (made,) = make_network(model, application_shape(channels), {"y": Head(1), "m": maps}).pictures.values()
         return made
 
-    values = np.random.default_rng(0).normal(size=(2, 32, 32, 5)).astype(np.float32)
-
-    def seen(made, channels):
-        out = made({"photo": keras.ops.convert_to_tensor(values[..., :channels])}, keras.ops.ones(2)).features
-        return keras.ops.convert_to_numpy(out)
-
-    three, five, zero = branch(3), branch(5), branch(5, "zero")
+    three, five = branch(3), branch(5, "zero")
     np.testing.assert_allclose(keras.ops.convert_to_numpy(three.backbone.scale), IMAGENET_STD / 127.5, rtol=1e-5)  # -1 to 1
-    np.testing.assert_allclose(five.backbone.offset[3:], (IMAGENET_MEAN / 127.5 - 1)[:2], atol=1e-5)
-    size = np.abs(seen(three, 3)).max()
-    np.testing.assert_allclose(seen(zero, 5) / size, seen(three, 3) / size, atol=1e-4)
-    assert np.abs(seen(five, 5) - seen(three, 3)).max() > 0.01 * size
+    np.testing.assert_allclose(five.backbone.offset[3:], np.repeat((IMAGENET_MEAN / 127.5 - 1).mean(), 2), atol=1e-5)
+    values = np.random.default_rng(0).normal(size=(2, 32, 32, 5)).astype(np.float32)
+    seen = [
+        made({"photo": keras.ops.convert_to_tensor(values[..., :channels])}, keras.ops.ones(2)).features
+        for made, channels in ((three, 3), (five, 5))
+    ]
+    expected, found = (keras.ops.convert_to_numpy(one) for one in seen)
+    np.testing.assert_allclose(found / expected.max(), expected / expected.max(), atol=1e-4)
 
 
 def test_weights_of_something_else_are_refused(tmp_path):

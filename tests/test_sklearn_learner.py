@@ -36,13 +36,16 @@ from tamesu.fields import (
 from tamesu.fields.base import Aux
 from tamesu.learners.base import load_fitted, make_learner
 from tamesu.learners.sklearn import row_weights
+from tamesu.learners.sklearn_columns import EstimatorColumns, fit_columns
 from tamesu.learners.sklearn_files import FILE, is_trusted
 from tamesu.learners.sklearn_outputs import as_outputs, make_outputs
 from tamesu.recipe import make_arms
 from tamesu.targets import make_target
 from tamesu.testing import (
+    PICTURE_FIELDS,
     TABLE_FIELDS,
     check_learner,
+    toy_pictures,
     toy_recipe,
     toy_tables,
 )
@@ -375,14 +378,20 @@ def test_what_cannot_be_saved_is_said_before_it_is_trained():
     assert "cannot be saved" in said
 
 
-def test_pictures_are_refused_at_check(tmp_path):
-    with pytest.raises(ConfigError, match="cannot use inputs of kind image"):
-        Study(
-            train={"x": np.zeros((30, 8, 8), dtype=np.uint8), "y": ["a", "b", "c"] * 10},
-            fields={"x": "image", "y": {"kind": "label", "target": True}},
-            learner=LOGISTIC,
-            runs=tmp_path,
-        ).check()
+def test_pictures_and_series_are_given_as_what_is_measured_of_them(tmp_path):
+    """The contract with pictures; and features that are scaled by the training rows, of which an unknown one is the mean."""
+    check_learner(make_learner(LOGISTIC), tables=False, learner=LOGISTIC)
+    data = toy_pictures(40)
+    recipe = toy_recipe(PICTURE_FIELDS, (12, 12), learner=LOGISTIC)
+    train, test = data.take(slice(0, 30)), data.take(slice(30, None))
+    columns, matrix = fit_columns(train, recipe, 0, "cpu")
+    assert matrix.shape[1] == len(columns.features.names) > 20
+    np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-9)
+    assert set(np.round(matrix.std(axis=0), 6)) <= {0.0, 1.0}
+    np.testing.assert_allclose(columns.matrix(train), matrix)
+    assert not np.allclose(columns.matrix(test).mean(axis=0), 0, atol=0.05)
+    columns.save(tmp_path)
+    np.testing.assert_array_equal(EstimatorColumns.load(tmp_path).matrix(test), columns.matrix(test))
 
 
 def test_mistakes_of_an_idea_are_told_where_it_says_them():

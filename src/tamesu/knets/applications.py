@@ -11,7 +11,7 @@ import inspect
 import itertools
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,13 +30,6 @@ PREPARING = (keras.layers.Rescaling, keras.layers.Normalization)
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32) * 255
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32) * 255
 Shape = tuple[int, int, int]
-
-
-class Built(NamedTuple):
-    """A model and the layers that were taken from its beginning, in their order."""
-
-    model: keras.Model
-    preparing: list[keras.layers.Layer]
 
 
 def application_names() -> list[str]:
@@ -61,12 +54,13 @@ def make_application(model: ModelConfig, shape: Shape) -> Wrapped:
             )
         )
     made = _make(name, shape)
+    preparing = _preparing(made)
+    wrapped = Wrapped(made, model.backbone, shape, start=preparing[-1].output if preparing else None)
     if model.weights == "none":
-        return Wrapped(_without_preparing(made).model, model.backbone, shape)
-    donor = _without_preparing(_pretrained(name, made, shape, model.weights))
-    wrapped = Wrapped(_without_preparing(made).model, model.backbone, shape)
-    order, scale, offset = _as_trained(name, donor.preparing)
-    _take_weights(wrapped.model, donor.model, order, colour_mix(shape[2], model.new_channels))
+        return wrapped
+    donor = _pretrained(name, made, shape, model.weights)
+    order, scale, offset = _as_trained(name, _preparing(donor))
+    _take_weights(made, donor, order, colour_mix(shape[2], model.new_channels))
     mix = _shares(shape[2], model.new_channels)
     wrapped.set_scale(mix @ scale, mix @ offset)
     return wrapped
@@ -94,9 +88,9 @@ def _make(name: str, shape: Shape, weights: str | None = None) -> keras.Model:
         ) from error
 
 
-def _without_preparing(made: keras.Model) -> Built:
-    preparing = list(itertools.takewhile(lambda layer: isinstance(layer, PREPARING), made.layers[1:]))
-    return Built(keras.Model(preparing[-1].output, made.outputs[0]) if preparing else made, preparing)
+def _preparing(made: keras.Model) -> list[keras.layers.Layer]:
+    """What a model does to pictures first."""
+    return list(itertools.takewhile(lambda layer: isinstance(layer, PREPARING), made.layers[1:]))
 
 
 def _pretrained(name: str, fresh: keras.Model, shape: Shape, weights: str) -> keras.Model:
@@ -159,7 +153,7 @@ def _take_weights(model: keras.Model, donor: keras.Model, order: NDArray[np.int6
 
 
 def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in model.layers if layer.weights]
+    return [layer for layer in model.layers if layer.weights and not isinstance(layer, PREPARING)]
 
 
 def _first_line(error: Exception) -> str:

@@ -22,17 +22,20 @@ class Wrapped(keras.layers.Layer):
         n_map: Channels of its last map; 0 of a model that shows none.
     """
 
-    def __init__(self, model: keras.Model, name: str, input_shape: tuple[int | None, ...]):
-        """Of inputs (b, *input_shape).
+    def __init__(self, model: keras.Model, name: str, input_shape: tuple[int | None, ...], start: Any = None):
+        """Of inputs (b, *input_shape), which take the place of the tensor `start` on the model's way, or of its input.
 
         Raises:
             ConfigError: It does not give features.
         """
         super().__init__(dtype="float32")
         self.n_features = self.n_early = _count_features(model, name, input_shape)
-        last: Any = _last_map(model)
+        last = _last_map(model)
         self.n_map = 0 if last is None else int(last.shape[-1])
-        self.model = model if last is None else keras.Model(model.inputs, [model.outputs[0], last])
+        self.model = model
+        if start is not None or last is not None:
+            outputs = [model.outputs[0]] if last is None else [model.outputs[0], last]
+            self.model = keras.Model(model.inputs if start is None else start, outputs)
         channels = int(input_shape[-1] or 0)
         self.scale = self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="scale")
         self.offset = self.add_weight(shape=(channels,), initializer="zeros", trainable=False, name="offset")
@@ -45,7 +48,7 @@ class Wrapped(keras.layers.Layer):
     def call(self, x: Tensor, there: Tensor | None = None, training: bool = False) -> Seen:
         """Of (b, …, c); the model sees rows that are not `there` as well."""
         out = self.model(x * self.scale + self.offset, training=training)
-        features, last = out if self.n_map else (out, None)
+        features, last = out if self.n_map else (keras.tree.flatten(out)[0], None)
         return Seen(features, features, last)
 
 

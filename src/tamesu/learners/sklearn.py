@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tamesu.balance import class_weights, row_classes
 from tamesu.errors import ConfigError, StoreError
+from tamesu.features import check_features, measured_fields
 from tamesu.feed import law_inputs
 from tamesu.learners.base import NAME_FILE, OnEpoch
 from tamesu.learners.network_inputs import table_inputs
@@ -49,10 +50,11 @@ class SklearnLearner:
             say("{learner} cannot use {what} ({where}). Remove it, or put it in an idea with learner: torch.", **each)
             for each in ({"learner": recipe.learner, "what": what, "where": where} for where, what in _not_used(recipe, target))
         ]
-        if not table_inputs(recipe):
+        if not recipe.inputs:
             sentences.append(
-                say("{learner} must have an input that is a column of the table; got none.", learner=recipe.learner)
+                say("{learner} must have an input, such as a label, a number or a picture; got none.", learner=recipe.learner)
             )
+        sentences += check_features(recipe, dataset)
         return sentences + _estimator_mistakes(recipe, target)
 
     def fit(
@@ -68,12 +70,12 @@ class SklearnLearner:
         target = make_target(name, field, rows.classes.get((name, field.kind), ())).fit(values)
         y = as_outputs(target, values)
         outputs = make_outputs(target, y)
-        columns = fit_columns(rows, table_inputs(recipe))
+        columns, matrix = fit_columns(rows, recipe, seed, device)
         estimator = None
         if outputs.learnt.any():  # else there is nothing to tell apart, and estimators take no such rows
             estimator = make_seeded(recipe.learner, recipe.sklearn.params, seed, outputs.n_columns)
             with at_work(seed, threads_to_fit(estimator)):
-                estimator.fit(columns.matrix(rows), outputs.trained(y), **row_weights(recipe, target, y))
+                estimator.fit(matrix, outputs.trained(y), **row_weights(recipe, target, y))
         if on_epoch is not None:
             on_epoch(1, float("nan"))
         return FittedSklearn(recipe, columns, outputs, estimator, [{"epoch": 1, "loss": None, "device": "cpu"}])
@@ -187,7 +189,7 @@ def _estimator_mistakes(recipe: Recipe, target: Target) -> list[str]:
 
 def _not_used(recipe: Recipe, target: Target) -> Iterator[tuple[str, str]]:
     """Settings of fields that no estimator can make use of: where, and what."""
-    taken = table_inputs(recipe)
+    taken = {**table_inputs(recipe), **measured_fields(recipe)}
     name, field = recipe.target
     for one, given in recipe.inputs.items():
         if one not in taken:

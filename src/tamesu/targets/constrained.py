@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.losses import sigmoid
+from tamesu.losses import log_sigmoid
 from tamesu.losses.known import like
 from tamesu.targets.base import mean_known
 from tamesu.targets.bounds import Range, ball_raw, in_ball, unit_vectors
@@ -142,10 +142,12 @@ class OrderedTarget(LabelTarget):
         """Each class's part of the noise around the row's place.  (n, k)"""
         place = xp.clip(raw[:, :1], -1e6, 1e6)
         slope = xp.exp(xp.clip(raw[:, 1:2], -SHARPEST, SHARPEST))
-        below = sigmoid((like(self.cuts, raw, xp) - place) * slope, xp)
-        none, every = xp.zeros_like(place), xp.ones_like(place)
-        in_order = xp.concatenate([below, every], axis=1) - xp.concatenate([none, below], axis=1)
-        in_order = xp.where(in_order > 0, in_order, xp.zeros_like(in_order))
+        ends = (like(self.cuts, raw, xp) - place) * slope
+        below, above = log_sigmoid(ends, xp), log_sigmoid(-ends, xp)
+        # between two cuts, as a product: a difference of two probabilities near 1 would leave few digits in float32
+        gaps = like(np.diff(self.cuts), raw, xp) * slope
+        middle = above[:, :-1] + below[:, 1:] + xp.log(-xp.expm1(-gaps))
+        in_order = xp.exp(xp.concatenate([below[:, :1], middle, above[:, -1:]], axis=1))
         classes = [in_order[:, int(i) : int(i) + 1] for i in self.places]
         shares = xp.concatenate(classes, axis=1)
         return shares / xp.sum(shares, axis=1, keepdims=True)
