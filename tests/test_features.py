@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from tamesu import Study
-from tamesu.config import FeaturesConfig
 from tamesu.dataset import Dataset
 from tamesu.document import config_from_mapping
 from tamesu.errors import ConfigError
@@ -31,8 +30,7 @@ def by_name(names, values):
 
 
 def recipe_of(fields, size=(12, 12), learner="lightgbm", **features):
-    made = toy_recipe(fields, size, learner=learner)
-    return made.model_copy(update={"features": FeaturesConfig(**features)})
+    return toy_recipe(fields, size, learner=learner, train={"epochs": 1}, features=features)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
@@ -280,7 +278,8 @@ def test_an_embedding_is_what_the_backbone_makes(tmp_path):
         (32, 32),
         learner="lightgbm",
         model={"backbone": f"timm:{name}", "weights": str(tmp_path / "weights.pth"), "width": 32, "hidden": 64},
-    ).model_copy(update={"features": FeaturesConfig(network="pretrained", pictures=())})
+        features={"network": "pretrained", "pictures": ()},
+    )
     assert check_features(recipe, data) == []
     fitted = fit_features(data.take(slice(0, 14)), recipe, 0, "cpu")
     assert set(fitted.fields) == {"picture"}

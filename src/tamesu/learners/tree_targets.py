@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tamesu.balance import class_weights, row_classes
 from tamesu.fields import Field
 from tamesu.learners.tree_library import Array, Objective
-from tamesu.losses import LOSSES, log_sigmoid, log_softmax, said_loss, weights_of_classes
+from tamesu.losses import LOSSES, class_weights_of, log_sigmoid, log_softmax, said_loss
 from tamesu.targets import Target
 from tamesu.targets.classes import UNSEEN, LabelTarget
 from tamesu.targets.constrained import BoundedTarget, OrderedTarget
@@ -163,10 +163,9 @@ def row_weights(target: Target, encoded: NDArray[Any], augment: AugmentConfig) -
         augment: Of it, `balance`: where networks draw rows of rare classes more often, here they count more.
     """
     weights = np.ones(len(encoded))
-    said = said_loss(target.field)[1].get("class_weights")
-    if said is not None:
-        counts = np.asarray(getattr(target, "counts", ()), dtype=np.float64)
-        weights = np.asarray(weights_of_classes(said, target, counts))[target.as_trained(encoded)]
+    by_class = class_weights_of(target)
+    if by_class is not None:
+        weights = np.asarray(by_class)[target.as_trained(encoded)]
     if augment.balance:
         classes = row_classes(encoded, target.kind, len(target.classes))
         weights = weights * class_weights(classes, augment.balance)

@@ -26,7 +26,6 @@ from tamesu.losses.choice import (
     n_outputs_of,
     said_loss,
     wants_counts,
-    weights_of_classes,
 )
 from tamesu.losses.classes import (
     binary_cross_entropy,
@@ -88,5 +87,4 @@ __all__ = [
     "squared_error",
     "squared_point_distance",
     "wants_counts",
-    "weights_of_classes",
 ]

@@ -106,7 +106,7 @@ def class_weights_of(target: Any, counts: ArrayLike | None = None) -> Any:
     if said is None:
         return None
     found = getattr(target, "counts", ()) if counts is None else counts
-    return weights_of_classes(said, target, np.asarray(found, dtype=np.float64))
+    return _class_weights(said, target, np.asarray(found, dtype=np.float64))
 
 
 def loss_mistakes(name: str, field: Any) -> list[str]:
@@ -239,7 +239,7 @@ def _weight_mistakes(value: Any, field: Any) -> Iterator[str]:
             yield say("class_weights must name {into!r}, as which {name!r} is trained.", into=into, name=as_text(name))
 
 
-def weights_of_classes(said: Any, target: Any, counts: NDArray[np.float64]) -> Any:
+def _class_weights(said: Any, target: Any, counts: NDArray[np.float64]) -> Any:
     """What each class counts: one number a class; of classes that may be there together, where it is and where it is not.
 
     Args:
