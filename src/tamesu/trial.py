@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tamesu.parts import Parts
     from tamesu.recipe import Recipe
 
-TRIAL_VERSION = 3  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
+TRIAL_VERSION = 4  # raise it when the same recipe trains to something else: stored trials are then not taken for new ones
 KEY_BYTES = 16
 OnEpoch = Callable[[int, float], None]
 
