@@ -13,12 +13,12 @@ import pytest
 from scipy.optimize import nnls
 
 import toy
+from tamesu.arms import make_arms
 from tamesu.assembly import Assembly
 from tamesu.document import config_from_mapping
 from tamesu.engines.local import LocalEngine
 from tamesu.engines.serial import SerialEngine
 from tamesu.learners.base import load_fitted
-from tamesu.recipe import make_arms
 from tamesu.store import Store
 from tamesu.testing import toy_tables
 from tamesu.trial import make_trial

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamesu.amounts import drawn
+from tamesu.arms import make_arms
 from tamesu.check_maps import DOMAINS, LARGE_ROTATION_DEG
 from tamesu.config import AugmentConfig
 from tamesu.document import config_from_mapping
 from tamesu.draws import make_draws, row_keys
 from tamesu.errors import ConfigError
-from tamesu.recipe import make_arms
 from tamesu.symmetry import TILT_RAD
 
 CLASS_KINDS = ("label", "labels", "number")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from golden_text import check_golden
+from tamesu.arms import make_arms, patched
 from tamesu.document import config_from_mapping, read_study, resolved_yaml
 from tamesu.errors import ConfigError, StoreError
-from tamesu.recipe import make_arms, patched
 from tamesu.texts import language, use_language
 
 STUDY = """\

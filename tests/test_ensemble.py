@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 import toy
 from tamesu import ConfigError, Study
+from tamesu.arms import make_arms
 from tamesu.assembly import Assembly
 from tamesu.config import FoldsConfig
 from tamesu.document import config_from_mapping, read_study
@@ -27,7 +28,6 @@ from tamesu.joining import Joining, equal_joining, make_scale, rank_joining, sta
 from tamesu.learners.base import load_fitted
 from tamesu.live import Watcher
 from tamesu.parts import SEED_STRIDE
-from tamesu.recipe import make_arms
 from tamesu.report.schema import check_summary
 from tamesu.store import Store
 from tamesu.targets import make_target

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from golden_text import check_golden
+from tamesu.arms import make_arms
 from tamesu.document import config_from_mapping
 from tamesu.errors import StoreError
 from tamesu.journal import write_entry
-from tamesu.recipe import make_arms
 from tamesu.texts import language, use_language
 
 NOW = datetime.datetime(2026, 4, 1, 9, 30, tzinfo=datetime.UTC)

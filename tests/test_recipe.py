@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden_text import check_golden
+from tamesu.arms import make_arms, patched, plan_arms
 from tamesu.document import config_from_mapping
 from tamesu.errors import ConfigError
 from tamesu.ideas import as_written, merged
-from tamesu.recipe import Recipe, make_arms, make_recipe, patched, plan_arms
+from tamesu.recipe import Recipe, make_recipe
 
 STUDY = {
     "fields": {

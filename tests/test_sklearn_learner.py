@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import estimators_of_ones_own as own
 from tamesu import Study
+from tamesu.arms import make_arms
 from tamesu.config import AugmentConfig, SklearnConfig
 from tamesu.dataset import Dataset
 from tamesu.document import config_from_mapping, read_study
@@ -39,7 +40,6 @@ from tamesu.learners.sklearn import row_weights
 from tamesu.learners.sklearn_columns import EstimatorColumns, fit_columns
 from tamesu.learners.sklearn_files import FILE, is_trusted
 from tamesu.learners.sklearn_outputs import as_outputs, make_outputs
-from tamesu.recipe import make_arms
 from tamesu.targets import make_target
 from tamesu.testing import (
     PICTURE_FIELDS,

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from tamesu import guess, proposals
+from tamesu.arms import make_arms
 from tamesu.config import StudyConfig
 from tamesu.data import Data, read_data
 from tamesu.document import read_study
 from tamesu.errors import ConfigError, DataError
 from tamesu.guess import Column
-from tamesu.recipe import make_arms
 from tamesu.starter import init_study
 from tamesu.texts import language
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tamesu import Study
+from tamesu.arms import make_arms
 from tamesu.config import AugmentConfig, FeaturesConfig, TreesConfig
 from tamesu.document import config_from_mapping
 from tamesu.errors import ConfigError
@@ -21,7 +22,6 @@ from tamesu.learners.tree_libraries import LIBRARIES
 from tamesu.learners.tree_library import Objective
 from tamesu.learners.tree_targets import OrderedAnswers, make_answers, objective_of
 from tamesu.losses import LOSSES
-from tamesu.recipe import make_arms
 from tamesu.targets import make_target
 from tamesu.testing import TABLE_FIELDS, check_learner, toy_pictures, toy_recipe, toy_tables
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from tamesu.arms import make_arms
 from tamesu.config import StudyConfig
 from tamesu.document import config_from_mapping
 from tamesu.errors import ConfigError
-from tamesu.recipe import make_arms
 from tamesu.unused import SECTIONS, USERS
 
 FIELDS = {"a": "number", "y": {"kind": "label", "target": True}}

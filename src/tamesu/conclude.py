@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tamesu
+from tamesu.arms import Arm
 from tamesu.document import resolved_yaml
 from tamesu.judgement import Judgement
 from tamesu.ledger import Ledger, Standing
 from tamesu.metrics import Metric, field_period
 from tamesu.plan import Plan
-from tamesu.recipe import Arm
 from tamesu.results import ArmResult, BaselineResult, FoldScore, Gain, MetricInfo, StudyResult
 from tamesu.tally import tally_arms
 from tamesu.targets import make_target

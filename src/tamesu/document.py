@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml.comments import CommentedMap
 
+from tamesu.arms import plan_ideas
 from tamesu.check import Examined, examine, raise_mistakes
 from tamesu.config import StudyConfig
 from tamesu.errors import ConfigError, suggest
@@ -17,12 +18,11 @@ from tamesu.fields.derived import with_kind
 from tamesu.files import write_atomically
 from tamesu.ideas import as_settings, as_written, is_another, merged, params_left, without_left
 from tamesu.mistakes import Mistake, Path, dotted, must_be, sections
-from tamesu.recipe import plan_ideas
 from tamesu.texts import LANGUAGES, say, use_language
 from tamesu.yamltext import YamlError, YamlText, plain_equal, round_trip, written
 
 if TYPE_CHECKING:
-    from tamesu.recipe import Arm
+    from tamesu.arms import Arm
 
 MAX_BYTES = 4_000_000  # a study has a few kilobytes; a table given by mistake in its place has more
 SIZE_TO_COME = (1, 1)  # stands for `size: auto` before the pictures are seen; one pixel is nobody's choice

@@ -283,7 +283,7 @@ def ideas_without(plan: Plan, units: Sequence[Unit]) -> dict[str, dict[str, Any]
 
     What models make no use of may still be of use to train with, or cost: only a verdict says so.
     """
-    from tamesu.recipe import patched
+    from tamesu.arms import patched
 
     if plan.baseline.idea:
         return {}

@@ -14,7 +14,7 @@ from tamesu.texts import say
 from tamesu.yamltext import written
 
 if TYPE_CHECKING:
-    from tamesu.recipe import Arm
+    from tamesu.arms import Arm
 
 
 def write_entry(path: Path, arm: Arm, verdict: Mapping[str, Any] | None, *, now: datetime.datetime | None = None) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu import verdict
+from tamesu.arms import Arm, make_arms, plan_arms
 from tamesu.check import raise_mistakes
 from tamesu.classes import ONE_CLASS
 from tamesu.config import StudyConfig
@@ -36,7 +37,6 @@ from tamesu.metrics import (
     metric_for,
 )
 from tamesu.mistakes import Mistake
-from tamesu.recipe import Arm, make_arms, plan_arms
 from tamesu.strata import read_groups, read_strata
 from tamesu.targets import make_target
 from tamesu.texts import say

@@ -29,9 +29,10 @@ from tamesu.texts import language, say, use_language
 from tamesu.views import Column, Views
 
 if TYPE_CHECKING:
+    from tamesu.arms import Arm
     from tamesu.dataset import Dataset
     from tamesu.plan import Plan
-    from tamesu.recipe import Arm, Recipe
+    from tamesu.recipe import Recipe
 
 SHOWN_KINDS = ("image", "mask", "depth", "points", "boxes", "vector", "angle", "direction", "series")
 BETWEEN_SAMPLES = ("mixup", "cutmix", "paste")

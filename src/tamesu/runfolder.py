@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tamesu.arms import Arm
 from tamesu.classes import ONE_CLASS
 from tamesu.errors import StoreError
 from tamesu.fields import EventsField, PictureField
@@ -30,7 +31,7 @@ from tamesu.ledger import Ledger, ledger_key
 from tamesu.lock import RunLock
 from tamesu.map_draws import most_enlarged
 from tamesu.maps import Size
-from tamesu.recipe import Arm, Recipe
+from tamesu.recipe import Recipe
 from tamesu.results import StudyResult
 from tamesu.step_tables import event_table, step_table
 from tamesu.store import Store

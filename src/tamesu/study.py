@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tamesu.arms import Arm
 from tamesu.assembly import Assembly
 from tamesu.conclude import Comparisons, conclude
 from tamesu.config import StudyConfig
@@ -18,7 +19,6 @@ from tamesu.engines import make_engine
 from tamesu.errors import ConfigError, StoreError
 from tamesu.live import Silent, Watcher
 from tamesu.plan import Plan, Progress, make_plan
-from tamesu.recipe import Arm
 from tamesu.report.summary import summarise
 from tamesu.results import StudyResult
 from tamesu.runfolder import RunFolder

@@ -27,10 +27,11 @@ from tamesu.targets.classes import ClassTarget, LabelsTarget
 from tamesu.trial import make_seed
 
 if TYPE_CHECKING:
+    from tamesu.arms import Arm
     from tamesu.config import AugmentConfig
     from tamesu.dataset import Dataset
     from tamesu.plan import Plan
-    from tamesu.recipe import Arm, Recipe
+    from tamesu.recipe import Recipe
 
 MAX_DRAWS = 2_000_000  # rows times epochs that are gone through; beyond, the first epochs stand for all
 AT_ONCE = 1 << 16  # rows

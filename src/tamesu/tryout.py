@@ -14,11 +14,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tamesu.arms import Arm
 from tamesu.engines.base import Finished
 from tamesu.errors import FitError
 from tamesu.judgement import Judgement, Outcome
 from tamesu.plan import Plan
-from tamesu.recipe import Arm
 from tamesu.results import FoldScore
 from tamesu.step_scores import as_long_as
 from tamesu.store import Store
