@@ -36,7 +36,7 @@ from tamesu.fields import (
 )
 from tamesu.fields.base import Aux
 from tamesu.learners.base import load_fitted, make_learner
-from tamesu.learners.sklearn import row_weights
+from tamesu.learners.sklearn import sample_weight
 from tamesu.learners.sklearn_columns import EstimatorColumns, fit_columns
 from tamesu.learners.sklearn_files import FILE, is_trusted
 from tamesu.learners.sklearn_outputs import as_outputs, make_outputs
@@ -274,7 +274,7 @@ def test_without_weights_none_are_given():
     field = LabelField(target=True)
     target = make_target("answer", field, data.classes["answer", "label"]).fit(data.values("answer", field))
     y = as_outputs(target, data.values("answer", field))
-    assert row_weights(recipe_of(LOGISTIC), target, y) == {}
+    assert sample_weight(recipe_of(LOGISTIC), target, y) == {}
     assert make_outputs(target, y).n_columns == 1
 
 

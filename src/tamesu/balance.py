@@ -7,16 +7,20 @@ they are, to 1, all equally often.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.config import StudyConfig
+from tamesu.config import AugmentConfig, StudyConfig
 from tamesu.draws import GOLDEN, Bits, Draws, as_fraction, mixed, name_key
 from tamesu.fields import Field
+from tamesu.losses import class_weights_of
 from tamesu.mistakes import Mistake, must_be
 from tamesu.texts import say
+
+if TYPE_CHECKING:
+    from tamesu.targets import Target
 
 CLASS_KINDS = ("label", "direction", "labels")  # targets whose values can be rare
 MAX_STRENGTH = 2.0  # rare classes are varied at most this much more than written: twice a sensible magnitude is still a picture
@@ -121,3 +125,21 @@ def balance_mistakes(config: StudyConfig) -> Iterator[Mistake]:
         name, field = next(iter(targets.items()))
         rule = say("0 where the target {name!r} is of kind {kind}: only classes can be rare", name=name, kind=field.kind)
         yield must_be(("augment", "balance"), rule, config.augment.balance)
+
+
+def row_weights(target: Target, encoded: NDArray[Any], augment: AugmentConfig) -> NDArray[np.float64] | None:
+    """What each training row counts, by its class: `class_weights` of the loss times `augment.balance`; None: all alike.  (n,)
+
+    Args:
+        target: Fitted on the training rows.
+        encoded: Of those.
+        augment: Of it, `balance`: where networks draw rows of rare classes more often, here they count more.
+    """
+    weights = np.ones(len(encoded))
+    by_class = class_weights_of(target)
+    if by_class is not None:
+        weights = np.asarray(by_class)[target.as_trained(encoded)]
+    if augment.balance:
+        classes = row_classes(encoded, target.kind, len(target.classes))
+        weights = weights * class_weights(classes, augment.balance)
+    return None if (weights == 1).all() else weights

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.balance import class_weights, row_classes
+from tamesu.balance import row_weights
 from tamesu.errors import ConfigError, StoreError
 from tamesu.features import check_features, measured_fields
 from tamesu.feed import law_inputs
@@ -27,7 +27,6 @@ from tamesu.learners.sklearn_estimators import at_work, make_seeded, role_mistak
 from tamesu.learners.sklearn_files import load_estimator, packed, save_estimator
 from tamesu.learners.sklearn_named import names_in
 from tamesu.learners.sklearn_outputs import Outputs, as_outputs, make_outputs, outputs_of, role_for
-from tamesu.losses import class_weights_of
 from tamesu.recipe import Recipe
 from tamesu.targets import Target, make_target, target_from_json
 from tamesu.targets.several import NumbersTarget
@@ -75,7 +74,7 @@ class SklearnLearner:
         if outputs.learnt.any():  # else there is nothing to tell apart, and estimators take no such rows
             estimator = make_seeded(recipe.learner, recipe.sklearn.params, seed, outputs.n_columns)
             with at_work(seed, threads_to_fit(estimator)):
-                estimator.fit(matrix, outputs.trained(y), **row_weights(recipe, target, y))
+                estimator.fit(matrix, outputs.trained(y), **sample_weight(recipe, target, y))
         if on_epoch is not None:
             on_epoch(1, float("nan"))
         return FittedSklearn(recipe, columns, outputs, estimator, [{"epoch": 1, "loss": None, "device": "cpu"}])
@@ -146,20 +145,10 @@ class FittedSklearn:
         (folder / NAME_FILE).write_text(json.dumps({"learner": self.recipe.learner}), encoding="utf-8")
 
 
-def row_weights(recipe: Recipe, target: Target, y: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """`sample_weight` of the training rows, as `fit` takes it; nothing where all count alike.
-
-    Args:
-        target: Fitted on them.
-        y: As `as_outputs` gives them.
-    """
-    weight = np.ones(len(y))
-    by_class = class_weights_of(target)
-    if by_class is not None:
-        weight *= np.array(by_class)[y]
-    if recipe.augment.balance:
-        weight *= class_weights(row_classes(y, target.kind, len(target.classes)), recipe.augment.balance)
-    return {} if np.all(weight == 1) else {"sample_weight": weight}
+def sample_weight(recipe: Recipe, target: Target, y: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """What `fit` is given beside the training rows: their weights, unless all count alike."""
+    weights = row_weights(target, y, recipe.augment)
+    return {} if weights is None else {"sample_weight": weights}
 
 
 def _estimator_mistakes(recipe: Recipe, target: Target) -> list[str]:

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamesu.balance import class_weights, row_classes
 from tamesu.fields import Field
 from tamesu.learners.tree_library import Array, Objective
-from tamesu.losses import LOSSES, class_weights_of, log_sigmoid, log_softmax, said_loss
+from tamesu.losses import LOSSES, log_sigmoid, log_softmax, said_loss
 from tamesu.targets import Target
 from tamesu.targets.classes import UNSEEN, LabelTarget
 from tamesu.targets.constrained import BoundedTarget, OrderedTarget
 from tamesu.targets.numbers import NumberTarget
 
 if TYPE_CHECKING:
-    from tamesu.config import AugmentConfig
+    pass
 
 OPTIONS = {"cross_entropy": "class_weights", "huber": "delta", "quantile": "quantile"}  # of losses, the one that trees know
 OF_NUMBERS = ("l2", "l1", "huber", "quantile")
@@ -152,21 +151,3 @@ def objective_of(field: Field) -> Objective | None:
         return None
     own = {**(LOSSES["number"][name].__kwdefaults__ or {}), **options}
     return Objective(name, float(own.get(OPTIONS.get(name, ""), 0.0)))  # type: ignore[arg-type]
-
-
-def row_weights(target: Target, encoded: NDArray[Any], augment: AugmentConfig) -> NDArray[np.float64] | None:
-    """What each training row counts, by its class: `class_weights` of the loss times `augment.balance`; None: all alike.  (n,)
-
-    Args:
-        target: Fitted on the training rows.
-        encoded: Of those.
-        augment: Of it, `balance`: where networks draw rows of rare classes more often, here they count more.
-    """
-    weights = np.ones(len(encoded))
-    by_class = class_weights_of(target)
-    if by_class is not None:
-        weights = np.asarray(by_class)[target.as_trained(encoded)]
-    if augment.balance:
-        classes = row_classes(encoded, target.kind, len(target.classes))
-        weights = weights * class_weights(classes, augment.balance)
-    return None if (weights == 1).all() else weights

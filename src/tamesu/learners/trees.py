@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamesu.arrows import ArrowField
+from tamesu.balance import row_weights
 from tamesu.errors import StoreError
 from tamesu.features import check_features
 from tamesu.fields import Field, LabelField, NumberField, PictureField, SeriesField
@@ -28,7 +29,7 @@ from tamesu.learners.tree_columns import TreeColumns, fit_columns
 from tamesu.learners.tree_libraries import LIBRARIES
 from tamesu.learners.tree_library import Booster, Library, Objective, Task, Trainable
 from tamesu.learners.tree_rounds import choose_rounds
-from tamesu.learners.tree_targets import Answers, can_answer, load_answers, make_answers, objective_of, row_weights
+from tamesu.learners.tree_targets import Answers, can_answer, load_answers, make_answers, objective_of
 from tamesu.losses import said_loss
 from tamesu.recipe import Recipe
 from tamesu.targets import make_target, target_from_json
