@@ -14,7 +14,8 @@ N_DEVICES = 4
 def start(backend: str) -> None:
     """Imports Keras; devices of the host stand for the cores of a TPU."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": tempfile.gettempdir()}
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES}"
+    # what is compiled here runs for a moment only: optimising it would cost more than it gains
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES} --xla_backend_optimization_level=0"
     import_keras(backend)
     if backend == "tensorflow":
         import tensorflow as tf
