@@ -164,7 +164,7 @@ CASES = {
     "law, projected": Case("laws", flows, FLOW, laws("projection"), TRUE, settings(20)),
     "wrong law, projected": Case("laws", flows, FLOW, laws("projection", 3.0), FALSE, settings(20)),
     "law, as a penalty": Case("laws", measured, MEASURED, laws("penalty", weight=1.0), TRUE, LONG),
-    "wrong law, as a penalty": Case("laws", measured, MEASURED, laws("penalty", 3.0, weight=1.0), FALSE, LONG),
+    "wrong law, as a penalty": Case("laws", measured, MEASURED, laws("penalty", 3.0, weight=100.0), FALSE, LONG),
     "events as wide as they are": Case(
         "events", sleepers, BROAD, {"fields": {"sleep": {"width": 3.0}}}, TRUE, settings(8, **SMALL)
     ),
