@@ -27,9 +27,9 @@ from planted_case import (
 
 
 def grades(rng: Rng) -> Rows:
-    x = rng.normal(size=(300, 8))
-    level = np.digitize(x[:, :3].sum(axis=1) + rng.logistic(0, 0.7, 300), [-1.5, 0, 1.5])
-    return columns(x) | {"y": np.array(list("abcd"))[level]}
+    x = rng.normal(size=(300, 20))
+    level = np.digitize(x[:, :3].sum(axis=1) + rng.logistic(0, 0.7, 300), [-1.8, -0.5, 0.5, 1.8])
+    return columns(x) | {"y": np.array(list("abcde"))[level]}
 
 
 def bounded(rng: Rng) -> Rows:
@@ -115,7 +115,7 @@ def laws(how: str, out: float = 1.0, **more: Any) -> dict[str, Any]:
     return {"fields": {"flow": {"laws": [law]}}}
 
 
-X2, X3, X6, X8, X16 = (numbers(*(f"x{i}" for i in range(n))) for n in (2, 3, 6, 8, 16))
+X2, X3, X16, X20 = (numbers(*(f"x{i}" for i in range(n))) for n in (2, 3, 16, 20))
 GAUGES = several("r0", "r1", "r2", "r3")
 ONE_SUM = of_y(learn=["r0 + r1 + r2 + r3"])
 ARROW = {"kind": "vector", "columns": ["u", "v"], "target": True}
@@ -132,8 +132,8 @@ SLOW = settings(60, model=LINEAR["model"])
 
 CASES = {
     "range": Case("outputs", bounded, X3 | {"y": NUMBER}, of_y(range=[0.0, 1.0]), TRUE, LONG),
-    "order": Case("outputs", grades, X8 | {"y": LABEL}, of_y(order=list("abcd")), TRUE, SLOW),
-    "wrong order": Case("outputs", grades, X8 | {"y": LABEL}, of_y(order=list("bdac")), FALSE, SLOW),
+    "order": Case("outputs", grades, X20 | {"y": LABEL}, of_y(order=list("abcde")), TRUE, SLOW),
+    "wrong order": Case("outputs", grades, X20 | {"y": LABEL}, of_y(order=list("bdaec")), FALSE, SLOW),
     "unit vector": Case("outputs", winds, X2 | {"y": ARROW}, of_y(unit=True), TRUE, LONG),
     "within a disk": Case("outputs", lambda r: pushes(r, True), X2 | {"y": ARROW}, of_y(within=1.0), TRUE, LONG),
     "within a disk, far from its edge": Case(
