@@ -1,8 +1,9 @@
 """What a training epoch costs with channels, positions and balanced groups switched on, against the plain one.
 
-    python bench/epoch.py [--rows 256] [--size 96] [--rounds 7]
+    python bench/epoch.py [--rows 256] [--size 96] [--rounds 7] [--only NAME …] [--batch-size 32] [--backbone tiny]
 
-Colour and depth pictures of one size, and 30 numbers; one arm after the other in every round, medians of processor time.
+Colour and depth pictures of one size, and 30 numbers; one arm after the other in every round, medians of processor time and of
+ratios within a round. Arms of early fusion, which have one backbone in place of two, are also compared with a plain one of it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ ARMS: dict[str, dict[str, Any]] = {
         "model": {"stem": "balanced", "groups": FEW},
         "numbers": {"skew": "yeo_johnson", "indicator": True},
     },
+    "everything, early fusion": {
+        "channels": {"depth": DEPTH, "coords": "frame", "fourier": 4, "border": True},
+        "model": {"fusion": "early", "stem": "balanced", "groups": FEW},
+        "numbers": {"skew": "yeo_johnson", "indicator": True},
+    },
 }
+PLAIN, PLAIN_EARLY = "plain", "early fusion"
 
 
 def make_rows(n: int, size: int) -> Any:
@@ -54,7 +61,7 @@ def make_rows(n: int, size: int) -> Any:
     return testing._dataset(table, pictures)
 
 
-def make_recipe(size: int, epochs: int, arm: dict[str, Any]) -> Any:
+def make_recipe(size: int, epochs: int, arm: dict[str, Any], batch_size: int = 32, backbone: str = "tiny") -> Any:
     numbers = arm.get("numbers", {})
     fields: dict[str, Any] = {
         "colour": ImageField(),
@@ -62,8 +69,8 @@ def make_recipe(size: int, epochs: int, arm: dict[str, Any]) -> Any:
         "y": LabelField(target=True),
     }
     fields |= {f"x{i}": NumberField(**numbers) for i in range(30)}
-    recipe = testing.toy_recipe(fields, size=(size, size), train={"epochs": epochs})
-    model = ModelConfig.model_validate(arm.get("model", {}))
+    recipe = testing.toy_recipe(fields, size=(size, size), train={"epochs": epochs, "batch_size": batch_size})
+    model = ModelConfig.model_validate(arm.get("model", {}) | {"backbone": backbone})
     channels = ChannelsConfig.model_validate(arm.get("channels", {}))
     return recipe.model_copy(update={"model": model, "channels": channels, "augment": AugmentConfig(rotate_deg=5.0)})
 
@@ -84,17 +91,23 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="*", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--backbone", default="tiny")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = make_rows(options.rows, options.size)
-    found: dict[str, list[float]] = {name: [] for name in ARMS}
+    names = list(dict.fromkeys([PLAIN, PLAIN_EARLY, *options.only]))
+    found: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(options.rounds):
-        for name, arm in ARMS.items():
-            found[name].append(seconds(rows, make_recipe(options.size, 1, arm)))
-    print("| | seconds an epoch | times the plain one |\n|---|---|---|")
+        for name in names:
+            recipe = make_recipe(options.size, 1, ARMS[name], options.batch_size, options.backbone)
+            found[name].append(seconds(rows, recipe))
+    print("| | seconds an epoch | times the plain one | times the plain one of early fusion |\n|---|---|---|---|")
     for name, each in found.items():
-        ratio = np.median(np.array(each) / np.array(found["plain"]))
-        print(f"| {name} | {np.median(each):.2f} | {ratio:.2f} |")
+        ratio = [np.median(np.array(each) / np.array(found[plain])) for plain in (PLAIN, PLAIN_EARLY)]
+        is_early = ARMS[name].get("model", {}).get("fusion") == "early"
+        print(f"| {name} | {np.median(each):.2f} | {ratio[0]:.2f} | {f'{ratio[1]:.2f}' if is_early else ''} |")
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def write_jerks(folder: Path, n: int, seed: int) -> None:
     signal, events = [], []
     for night in range(n):
         onset, wakeup = rng.integers(70, 90), rng.integers(230, 250)
-        moves = rng.exponential(1.0, steps)
-        moves[[onset, wakeup]] += rng.uniform(6, 10, 2)
+        moves = rng.exponential(0.5, steps)
+        moves[[onset, wakeup]] = 8.0
         signal.append(pd.DataFrame({"night": night, "minute": minute, "moves": moves.round(4)}))
         events += [(night, minute[onset], "onset"), (night, minute[wakeup], "wakeup")]
     _write(folder, signal, events)

@@ -38,10 +38,10 @@ class Case:
     settings: dict[str, Any]
 
 
-def settings(epochs: int = 15, margin: float | str = "auto", **more: Any) -> dict[str, Any]:
+def settings(epochs: int = 15, margin: float | str = "auto", judge: str = "auto", **more: Any) -> dict[str, Any]:
     """Of a study that plans one idea."""
     training = {"epochs": epochs, **more.pop("training", {})}
-    return {"training": training, "verdict": {"budget": 1, "margin": margin}, **more}
+    return {"training": training, "verdict": {"budget": 1, "margin": margin, "judge": judge}, **more}
 
 
 def numbers(*names: str) -> dict[str, Any]:

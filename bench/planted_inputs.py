@@ -147,7 +147,7 @@ def tracks(rng: Rng, speed: bool) -> Rows:
 
 def hums(rng: Rng, power: bool) -> Rows:
     """A slow or a quick hum, of any phase, in noise of any level; or noise whose level is the class."""
-    n, t = 100, 48
+    n, t = 120, 48
     quick = rng.integers(0, 2, n)
     noise = rng.normal(size=(n, t))
     if not power:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -407,6 +409,15 @@ def test_unpacking_undoes_packing(number, bits, swap):
 def test_unreadable_arrays_say_why(data, reason):
     with pytest.raises(UnreadableError, match=reason):
         inspect(data)
+
+
+def test_exr_where_opencv_reads_it():
+    has_none = [line for line in cv2.getBuildInformation().splitlines() if "OpenEXR" in line and line.endswith("NO")]
+    if has_none or os.environ.get("OPENCV_IO_ENABLE_OPENEXR") != "1":
+        pytest.skip("this OpenCV reads no OpenEXR; set OPENCV_IO_ENABLE_OPENEXR=1 where it was built with it")
+    stored = np.array([[0.5, np.nan, 2.25], [np.inf, 4, 0]], dtype=np.float32)
+    _, coded = cv2.imencode(".exr", stored)
+    np.testing.assert_array_equal(read(coded.tobytes(), DEPTH), [[0.5, 0, 2.25], [0, 4, 0]])
 
 
 def test_files_with_declared_bits(tmp_path: Path):

@@ -137,14 +137,14 @@ STEPS_REFERENCES = {
     ),
     "steps_f1_macro": lambda y, p: sk.f1_score(y[y >= 0], p[y >= 0].argmax(axis=1), average="macro"),
 }
-SHARES_REFERENCES = {
-    "shares_kl": lambda y, p: np.mean([entropy(one, guess) for one, guess in zip(y, p, strict=True)]),
-    "shares_mae": sk.mean_absolute_error,
-}
 NUMBERS_REFERENCES = {
     "mcrmse": lambda y, p: np.mean(sk.root_mean_squared_error(y, p, multioutput="raw_values")),
     "mcmae": sk.mean_absolute_error,
     "mcmse": sk.mean_squared_error,
+}
+SHARES_REFERENCES = NUMBERS_REFERENCES | {
+    "shares_kl": lambda y, p: np.mean([entropy(one, guess) for one, guess in zip(y, p, strict=True)]),
+    "shares_mae": sk.mean_absolute_error,
 }
 EVENTS_REFERENCES = {"event_ap"}  # tests/test_events.py
 

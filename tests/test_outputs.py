@@ -18,6 +18,7 @@ from tamesu.learners.base import load_fitted  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
 from tamesu.linear import NoLaw, read_law, read_linear  # noqa: E402
 from tamesu.metrics import METRICS  # noqa: E402
+from tamesu.recipe import make_arms  # noqa: E402
 from tamesu.scores import mean_column_rmse, mean_column_rmse_rows  # noqa: E402
 from tamesu.targets import make_target, target_from_json  # noqa: E402
 
@@ -303,3 +304,17 @@ def test_an_order_names_every_class_and_no_other():
         Study(table, fields=fields).check()
     assert "got 'goood'. Did you mean 'good'" in str(caught.value)
     assert "fields.y.order: must name every class; it lacks 'good', 'great'" in str(caught.value)
+
+
+def test_numbers_may_be_tried_as_shares_and_as_nothing_else():
+    mix = {"kind": "numbers", "columns": ["sand", "clay"], "target": True}
+    fields = {"x": {"kind": "number"}, "mix": mix}
+
+    def study(kind):
+        return config_from_mapping(
+            {"fields": fields, "metric": "mcrmse", "ideas": {"parts": {"fields": {"mix": mix | {"kind": kind}}}}}
+        )
+
+    assert [type(arm.recipe.fields["mix"]) for arm in make_arms(study("shares"), (0, 0))] == [NumbersField, SharesField]
+    with pytest.raises(ConfigError, match="kind: must stay as it is in an idea"):
+        study("vector")

@@ -140,37 +140,49 @@ def best_events(sure: Array, grid: Array, field: Any) -> Array:
 
 
 def choices(sure: Array, grid: Array, chain: list[int], field: Any) -> list[dict[int, int]]:
-    """For each period the steps chosen, by event; an event that the rule leaves no room for is left out."""
+    """For each period the steps chosen, by event; an event that the rule leaves no room for is left out.
+
+    Chosen are local maxima, as without a rule, and one event lies more than `width` after another: two steps of one bump that
+    is likely to be either are one happening, and not two.
+    """
+    apart = int(field.width) + 1
     period = np.zeros(len(grid)) if field.period is None else np.floor(grid / field.period)
     found = []
     for one in np.unique(period):
         inside = np.flatnonzero(period == one)
-        found.append({chain[j]: int(inside[step]) for j, step in best_chain(sure[inside][:, chain]).items()})
+        here = sure[inside][:, chain]
+        tops = np.zeros_like(here)
+        for j in range(len(chain)):
+            steps = peaks(here[:, j], field.width)
+            tops[steps, j] = here[steps, j]
+        found.append({chain[j]: int(inside[step]) for j, step in best_chain(tops, apart).items()})
     return found
 
 
-def best_chain(sure: Array) -> dict[int, int]:
+def best_chain(sure: Array, apart: int = 1) -> dict[int, int]:
     """Steps of events in their order, each later than the one before, with the largest sum; by event.
 
     best(j, t), the largest sum of the first j events up to step t, is the largest of best(j, t - 1), best(j - 1, t) and
-    best(j - 1, t - 1) + sure(t, j): an event more at t, or not.
+    best(j - 1, t - apart) + sure(t, j): an event more at t, or not.
 
     Args:
         sure: 0 or more.  (t, k)
+        apart: Steps from one event to the next, at least.
     """
     t, k = sure.shape
+    before = np.maximum(0, np.arange(t) + 1 - apart)  # how many steps an event leaves to those before it
     best = np.zeros((k + 1, t + 1))  # best[j, s]: of the first j events in the first s steps
     for j in range(k):
-        with_event = best[j, :-1] + sure[:, j]
+        with_event = best[j, before] + sure[:, j]
         best[j + 1, 1:] = np.maximum.accumulate(np.maximum(with_event, best[j, 1:]))
     chosen, end = {}, t
     for j in range(k - 1, -1, -1):
         if end == 0:
             break
-        with_event = best[j, :end] + sure[:end, j]
+        with_event = best[j, before[:end]] + sure[:end, j]
         step = int(with_event.argmax())
         if with_event[step] > best[j, end]:  # otherwise it is as good without this event
-            chosen[j], end = step, step
+            chosen[j], end = step, int(before[step])
     return chosen
 
 
