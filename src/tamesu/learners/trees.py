@@ -82,7 +82,9 @@ class TreesLearner:
         if not recipe.trees.params:
             return []
         name, field = recipe.target
-        n_classes = min(3, len(dataset.classes.get((name, field.kind), ()))) if field.kind == "label" else 0
+        n_classes = 0
+        if field.kind == "label":  # of one class alone no library is asked; three stand for any more
+            n_classes = int(np.clip(len(dataset.classes.get((name, field.kind), ())), 2, 3))
         rows = dataset.take(slice(0, N_ASKED))
         plain = recipe.model_copy(update={"features": recipe.features.model_copy(update={"network": "none"})})
         columns, x = fit_columns(rows, plain, 0, "cpu")
