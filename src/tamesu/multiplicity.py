@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from tamesu.distributions import t_above, t_from
 from tamesu.errors import VerdictError
 from tamesu.judgement import Outcome
 from tamesu.texts import say
@@ -212,8 +212,8 @@ def judge_lockbox(
     if models > 0:
         df = variance**2 / (rows**2 / (n_units - 1) + models**2 / (n_seeds - 1))
     se = math.sqrt(variance)
-    half = float(stats.t.isf(alpha / 2, df)) * se
-    p_value = float(2 * stats.t.sf(abs(theta) / se, df)) if se > 0 else float(theta == 0)
+    half = t_from(alpha / 2, df) * se
+    p_value = 2 * t_above(abs(theta) / se, df) if se > 0 else float(theta == 0)
     return LockboxJudgement(theta, theta - half, theta + half, se, p_value, n, n_seeds, df)
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from tamesu.distributions import t_from
 from tamesu.errors import VerdictError
 from tamesu.texts import say
 
@@ -283,7 +283,7 @@ def interval(
         codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1][scored.rows]
         e = estimate_from_rows(scored, n_splits, groups=codes, seed_variance=seed_variance, factor=factor)
     se = math.sqrt(e.variance)
-    half = float(stats.t.isf(alpha / 2, e.n_clusters - 1)) * se if e.n_clusters > 1 else math.inf
+    half = t_from(alpha / 2, e.n_clusters - 1) * se if e.n_clusters > 1 else math.inf
     return Interval(e.mean, e.mean - half, e.mean + half, se)
 
 

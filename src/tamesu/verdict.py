@@ -18,8 +18,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from tamesu.distributions import normal_above, normal_below, normal_from, t_above, t_from
 from tamesu.errors import VerdictError
 from tamesu.guards import needs_fold_values, needs_interval_only
 from tamesu.judgement import Judgement, Outcome
@@ -216,13 +216,13 @@ class _Case:
     @property
     def z(self) -> float:
         """Units of z for `level` at the last look; 1.96 for 5 %."""
-        return float(stats.norm.isf(self.level / 2))
+        return normal_from(self.level / 2)
 
     @property
     def quantile(self) -> float:
         """Half width of the interval in standard errors."""
-        tail = stats.norm.sf(self.z * self.boundary / LAST)
-        return float(stats.t.isf(tail, self.estimate.n_clusters - 1)) if self.estimate.n_clusters > 1 else math.inf
+        tail = normal_above(self.z * self.boundary / LAST)
+        return t_from(tail, self.estimate.n_clusters - 1) if self.estimate.n_clusters > 1 else math.inf
 
     def judgement(self) -> Judgement:
         e, se = self.estimate, math.sqrt(self.estimate.variance)
@@ -298,9 +298,9 @@ class _Case:
         e, gain = self.estimate, self.estimate.mean
         left = e.repeat_variance * (1 / self.look.repeat - 1 / self.judge.max_repeats)
         s = max(math.sqrt(left), 1e-300)
-        last_quantile = stats.t.isf(self.level / 2, e.n_clusters - 1)
+        last_quantile = t_from(self.level / 2, e.n_clusters - 1)
         half = last_quantile * math.sqrt(max(e.variance - left, e.variance / 4))
-        phi = stats.norm.cdf
+        phi = normal_below
         up, down = phi((gain - half) / s), phi((-gain - half) / s)
         same = max(0.0, phi((self.margin - half - gain) / s) - phi((-self.margin + half - gain) / s))
         for chance, outcome in ((same, Outcome.no_difference), (up, Outcome.helps), (down, Outcome.hurts)):
@@ -312,8 +312,8 @@ class _Case:
         if not 0 < se < math.inf:
             return 0.0 if se == 0 and self.estimate.mean else 1.0
         t = abs(self.estimate.mean) / se
-        z = stats.norm.isf(stats.t.sf(t, self.estimate.n_clusters - 1))  # the z that this t is worth
-        return float(min(1.0, 2 * stats.norm.sf(z * LAST / self.boundary)))
+        z = normal_from(t_above(t, self.estimate.n_clusters - 1))  # the z that this t is worth
+        return min(1.0, 2 * normal_above(z * LAST / self.boundary))
 
     def _rows_needed(self) -> int | None:
         if self.estimate.mean == 0:
