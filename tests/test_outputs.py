@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from tamesu import testing  # noqa: E402
+from tamesu.arms import make_arms  # noqa: E402
 from tamesu.document import config_from_mapping  # noqa: E402
 from tamesu.errors import ConfigError, DataError  # noqa: E402
 from tamesu.fields import LabelField, NumberField, NumbersField, SharesField, VectorField  # noqa: E402
@@ -18,7 +19,6 @@ from tamesu.learners.base import load_fitted  # noqa: E402
 from tamesu.learners.torch import TorchLearner  # noqa: E402
 from tamesu.linear import NoLaw, read_law, read_linear  # noqa: E402
 from tamesu.metrics import METRICS  # noqa: E402
-from tamesu.recipe import make_arms  # noqa: E402
 from tamesu.scores import mean_column_rmse, mean_column_rmse_rows  # noqa: E402
 from tamesu.targets import make_target, target_from_json  # noqa: E402
 

@@ -317,8 +317,12 @@ def advice(idea: Summary) -> str:
             return say("hardly any prediction changes")
         case "leave_one_out":
             return say("use k folds")
-        case "tiny_n" | "few_groups" | "few_of_class":
-            return say("needs more data")
+        case "few_of_class":
+            return say("too few rows of a class for a verdict")
+        case "few_groups":
+            return say("too few groups for a verdict")
+        case "tiny_n":
+            return say("too few rows for a verdict")
     if _needs_repeats(idea):
         return say("allow more repeats")
     if idea["rows_needed"]:
