@@ -115,6 +115,17 @@ def test_a_failed_idea_is_exit_code_1(study_file):
     assert "the user's own mistake" in json.loads(done.stdout)["ideas"][0]["note"]
 
 
+def test_modules_beside_the_study_can_be_named_in_it(study_file):
+    """From wherever the command is run, and in the workers too."""
+    code = "from linear import Linear\n\n\nclass Mine(Linear):\n    pass\n"
+    (study_file.parent / "beside_the_study.py").write_text(code, encoding="utf-8")
+    text = study_file.read_text(encoding="utf-8")
+    study_file.write_text(text.replace("learner: linear:Linear", "learner: beside_the_study:Mine"), encoding="utf-8")
+    assert "beside_the_study" in study_file.read_text(encoding="utf-8")
+    done = run("fit", study_file, "--workers", 1, cwd=HERE)
+    assert done.returncode == 0, done.stderr
+
+
 def test_keep_predict_report(study_file):
     assert run("try", study_file, "with-z").returncode == 0
     kept = run("keep", study_file, "with-z")

@@ -5,6 +5,7 @@ study.yaml → config → rows, arms, folds (`plan`) → trainings (`tryout`, `e
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,8 +75,11 @@ class Study:
 
     @classmethod
     def load(cls, path: str | Path, *, runs: str | Path | None = None, store: str | None = None) -> Study:
-        """The study declared in a study.yaml; paths in it start from its folder."""
+        """The study declared in a study.yaml; paths in it start from its folder, and modules beside it can be named in it."""
         path = Path(path)
+        beside = str(path.parent.resolve())
+        if beside not in sys.path:
+            sys.path.append(beside)  # last: a file of the user's takes no library's place
         config, document = read_study(path)
         study = cls.__new__(cls)
         study._open(config, document, path.parent, Path(runs) if runs else path.parent / "runs", store, None, None)
