@@ -15,7 +15,8 @@ def start(backend: str) -> None:
     """Imports Keras; devices of the host stand for the cores of a TPU."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": tempfile.gettempdir()}
     # what is compiled here runs for a moment only: optimising it would cost more than it gains
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES} --xla_backend_optimization_level=0"
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES} {quick}"
     import_keras(backend)
     if backend == "tensorflow":
         import tensorflow as tf

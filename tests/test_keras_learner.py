@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 
 import keras_cases
+from side_by_side import SideBySide
 from tamesu import Study
 from tamesu.errors import ConfigError
 from tamesu.learners.names import BACKENDS
@@ -24,19 +26,24 @@ CASES = [one.__name__ for one in keras_cases.CASES]
 pytestmark = pytest.mark.timeout(900)
 
 
+installed = [one for one in BACKENDS if importlib.util.find_spec("keras") and importlib.util.find_spec(one)]
+scripts = SideBySide(
+    {one: [sys.executable, str(HERE / "keras_cases.py"), one] for one in installed}, dict.fromkeys(installed, os.environ)
+)
+
+
 @functools.cache
 def answers(backend: str) -> dict[str, str]:
     """By case, what went wrong."""
-    script = [sys.executable, str(HERE / "keras_cases.py"), backend]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=850, check=False)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {one["case"]: one["error"] for one in lines} | {"": done.stderr[-3000:]}
+    _, out, err = scripts.answer(backend)
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return {one["case"]: one["error"] for one in lines} | {"": err[-3000:]}
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_on_each_backend(backend: str, case: str) -> None:
-    if importlib.util.find_spec("keras") is None or importlib.util.find_spec(backend) is None:
+    if backend not in installed:
         pytest.skip(f"{backend} is not installed")
     found = answers(backend)
     assert case in found, found[""]
@@ -52,9 +59,7 @@ def table(n: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"a": a, "b": b, "y": np.where(a + 0.3 * b > 0, "up", "down")})
 
 
-needs_all = pytest.mark.skipif(
-    any(importlib.util.find_spec(one) is None for one in ("keras", *BACKENDS)), reason="not every backend is installed"
-)
+needs_all = pytest.mark.skipif(len(installed) < len(BACKENDS), reason="not every backend is installed")
 
 
 @needs_all

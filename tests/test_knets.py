@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from side_by_side import SideBySide
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
@@ -27,21 +28,25 @@ HERE = Path(__file__).parent
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes longer than computing
 
 
+INSTALLED = [one for one in BACKENDS if find_spec(one) is not None]
+COMMON = {"XLA_FLAGS": QUICK, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
+SCRIPTS = SideBySide(
+    {one: [sys.executable, str(HERE / "keras_parity.py")] for one in INSTALLED},
+    {
+        one: {**os.environ, **COMMON, "KERAS_BACKEND": one, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        for one in INSTALLED
+    },
+)
+
+
 @pytest.fixture(scope="module", params=BACKENDS)
 def found(request) -> dict:
     """What `keras_parity.py` found on one backend."""
-    if find_spec(request.param) is None:
+    if request.param not in INSTALLED:
         pytest.skip(f"{request.param} is not installed")
-    settings = {"KERAS_BACKEND": request.param, "XLA_FLAGS": QUICK, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, str(HERE / "keras_parity.py")],
-        env=os.environ | settings | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    out = json.loads(done.stdout.strip().split("\n")[-1])
+    code, told, errors = SCRIPTS.answer(request.param)
+    assert code == 0, errors[-3000:]
+    out = json.loads(told.strip().split("\n")[-1])
     assert out["backend"] == request.param
     return out
 
