@@ -53,7 +53,7 @@ def every_loss_is_numpys():
         tensors = [keras.ops.convert_to_tensor(np.float32(one)) for one in given]
         found = keras.ops.convert_to_numpy(loss(*tensors, keras.ops, **options))
         np.testing.assert_allclose(
-            found, loss(*single, np, **options), rtol=2e-5, atol=2e-6, err_msg=f"{kind} {name} {options}"
+            found, loss(*single, np, **options), rtol=1e-5, atol=1e-6, err_msg=f"{kind} {name} {options}"
         )
 
 
