@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -368,3 +369,22 @@ class TestMachine:
         with machine.limit_threads(1):
             assert cv2.getNumThreads() == 1
         assert cv2.getNumThreads() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands for the driver's program")
+def test_without_pytorch_the_driver_says_which_gpus_there_are(tmp_path, monkeypatch):
+    from tamesu.engines import machine
+
+    script = tmp_path / "nvidia-smi"
+    script.write_text(
+        "#!/bin/sh\necho 'GPU 0: One (UUID: a)'\necho '  MIG 1g'\necho 'GPU 1: Other (UUID: b)'\n", encoding="utf-8"
+    )
+    script.chmod(0o755)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    assert machine.find_devices.__wrapped__() == ("cuda:0", "cuda:1")
+    assert machine.devices_for("cpu") == ("cpu",)
+    script.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    assert machine.find_devices.__wrapped__() == ("cpu",)

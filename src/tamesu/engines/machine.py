@@ -56,13 +56,16 @@ def threads_per_trial(n_cores: int) -> int:
 
 @functools.cache
 def find_devices() -> tuple[str, ...]:
-    """The accelerators PyTorch can use here (`cuda:0`, `cuda:1`, …, or `mps`), else `cpu`; does not load PyTorch."""
-    if importlib.util.find_spec("torch") is None:
-        return ("cpu",)
+    """The accelerators here (`cuda:0`, `cuda:1`, …, or `mps`), else `cpu`; loads no framework.
+
+    PyTorch is asked which it can use; where it is not installed, for TensorFlow, JAX or trees alone, the driver is.
+    """
+    has_torch = importlib.util.find_spec("torch") is not None
     if sys.platform == "darwin" and platform.machine() == "arm64":
-        return ("mps",)
+        return ("mps",) if has_torch else ("cpu",)
     if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists() or Path("/dev/kfd").exists():
-        return tuple(f"cuda:{i}" for i in range(_count_cuda())) or ("cpu",)
+        n = _count_cuda() if has_torch else _count_driven()
+        return tuple(f"cuda:{i}" for i in range(n)) or ("cpu",)
     return ("cpu",)
 
 
@@ -144,3 +147,12 @@ def _count_cuda() -> int:
         return int(answer.stdout.split()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return 0  # PyTorch is broken or has no CUDA: the CPU does the work, and `tamesu doctor` tells why
+
+
+def _count_driven() -> int:
+    """How many CUDA devices the driver lists."""
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in told.splitlines())
