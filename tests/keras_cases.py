@@ -246,6 +246,12 @@ def no_such_device():
         KerasLearner().fit(toy_tables(20), recipe, 1, "tpu")
 
 
+def a_gpu_that_is_not_seen_is_told():
+    with pytest.warns(RuntimeWarning, match="trains on the CPU: it cannot use this GPU"):
+        fitted = KerasLearner().fit(toy_tables(20), toy_recipe(TABLE_FIELDS, **settings()), 1, "cuda")
+    assert {entry["device"] for entry in fitted.log} == {"cpu"}
+
+
 def padding_repeats_rows():
     ready = prepare(toy_tables(20), toy_recipe(TABLE_FIELDS, **settings()))
     batch = next(iter(make_batches(ready.feed, 12, n_threads=0)))
@@ -276,6 +282,7 @@ CASES: tuple[Callable[[], None], ...] = (
     rows_are_shared_out_over_devices,
     on_another_device_of_the_host,
     no_such_device,
+    a_gpu_that_is_not_seen_is_told,
     padding_repeats_rows,
     another_backend_is_refused,
 )

@@ -59,7 +59,7 @@ class KerasLearner:
             FitError: The backend is missing or another one is in use in this process, or there is no such device.
         """
         keras = import_keras(recipe.model.backend)
-        from tamesu.learners.keras_devices import placed
+        from tamesu.learners.keras_devices import placed, used_device
 
         with training_state(keras, recipe, seed), placed(recipe.model.backend, device):
             ready = prepare(rows, recipe, self.make_targets)
@@ -69,6 +69,8 @@ class KerasLearner:
             trainer = self.make_trainer(network, recipe, ready.targets, device, n_steps)
             log = [self.train_epoch(trainer, ready.feed, recipe, epoch, seed, on_epoch) for epoch in range(recipe.train.epochs)]
             trainer.finish()
+        used = used_device(recipe.model.backend, device)
+        log = log if used == device else [entry | {"device": used} for entry in log]
         return FittedKeras(
             self,
             recipe,

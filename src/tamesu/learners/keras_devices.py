@@ -10,6 +10,7 @@ Source:
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 from tamesu.errors import FitError
@@ -40,6 +41,29 @@ def devices_of(backend: str, device: str) -> list[Any] | None:
     if not found:
         raise _unseen(backend, device)
     return found
+
+
+def used_device(backend: str, device: str) -> str:
+    """What a training that was given this device computes on: the CPU where the backend sees no GPU, which is told."""
+    if device != "cuda" or _sees_gpu(backend):
+        return device
+    text = say("{learner} trains on the CPU: it cannot use this GPU ({problem}).", learner=backend, problem=say("it sees none"))
+    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    return "cpu"
+
+
+def _sees_gpu(backend: str) -> bool:
+    if backend == "torch":
+        import torch
+
+        return bool(torch.cuda.is_available())
+    if backend == "jax":
+        import jax
+
+        return any(one.platform == "gpu" for one in jax.devices())
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def placed(backend: str, device: str) -> contextlib.AbstractContextManager[Any]:
