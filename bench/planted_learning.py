@@ -160,7 +160,9 @@ CASES = {
     "Dice, where probabilities count": Case(
         "losses", knocks, SOUND, DICE, FALSE, settings(8, metric="steps_log_loss", model={"width": 16}, training=FEW_ROWS)
     ),
-    "auxiliary that knows": Case("auxiliary", lambda r: latent(r, True), LATENT, beside(1.0), TRUE, settings(20)),
+    "auxiliary that knows": Case(
+        "auxiliary", lambda r: latent(r, True), LATENT, beside(1.0), TRUE, settings(20, training={"learning_rate": 0.005})
+    ),
     "auxiliary of noise, heavy": Case("auxiliary", lambda r: latent(r, False), LATENT, beside(300.0), FALSE, settings(6, 0.15)),
     "an ally that fades": Case(
         "auxiliary",
