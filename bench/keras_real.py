@@ -3,7 +3,8 @@
     TAMESU_DATA=../shared/data python bench/keras_real.py [--rows 1000] [--epochs 4] [--out FOLDER]
 
 The baseline is PyTorch; each backend is an idea, which should be no better and no worse: `no difference`, or `undecided` where
-these few rows cannot tell. The margin is 0.1 nats, since another seed alone moves the loss that far.
+these few rows cannot tell. The margin of 0.1 nats was
+set before anything was run.
 """
 
 from __future__ import annotations

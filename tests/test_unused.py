@@ -44,7 +44,7 @@ def test_what_another_arm_uses_may_be_said_for_all() -> None:
 
 
 def test_what_is_as_it_would_be_without() -> None:
-    config_from_mapping({"fields": FIELDS, "learner": "xgboost", "augment": {"contrast": 0.0}})
+    assert config_from_mapping({"fields": FIELDS, "learner": "xgboost", "augment": {"contrast": 0.0}}).learner == "xgboost"
 
 
 def test_of_an_idea() -> None:
@@ -58,7 +58,8 @@ def test_of_an_idea() -> None:
 
 
 def test_a_learner_of_ones_own_may_use_anything() -> None:
-    config_from_mapping({"fields": FIELDS, "learner": "my_module:Mine", "trees": {"rounds": 7}, "augment": {"contrast": 0.5}})
+    study = {"fields": FIELDS, "learner": "my_module:Mine", "trees": {"rounds": 7}, "augment": {"contrast": 0.5}}
+    assert config_from_mapping(study).trees.rounds == 7
 
 
 def test_what_a_learner_does_not_use_does_not_train_it_again() -> None:

@@ -18,8 +18,6 @@ from tamesu.texts import say
 if TYPE_CHECKING:
     from tamesu.recipe import Recipe
 
-DISTRIBUTIONS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # the extra that brings each
-
 
 def installed_backends() -> tuple[str, ...]:
     """Those that are installed, in the order in which `auto` takes them; imports none."""
@@ -37,7 +35,7 @@ def backend_mistakes(backend: str) -> list[str]:
     if not missing:
         return []
     others = ", ".join(installed_backends()) or "-"
-    command = f"pip install 'tamesu[{DISTRIBUTIONS[backend]},keras]'"
+    command = f"pip install 'tamesu[{backend},keras]'"
     return [
         say(
             "model.backend: {backend} needs {packages}, not installed here (installed backends: {others}). Run: {command}",
